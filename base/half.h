@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// IEEE binary16 and bfloat16 as bit patterns, round to nearest even. NaN stays NaN.
+#ifndef HONE_BASE_HALF_H
+#define HONE_BASE_HALF_H
+
+#include <stdint.h>
+
+uint16_t hone_f16_from_float(float value);      // overflow goes to infinity
+float hone_f16_to_float(uint16_t bits);
+uint16_t hone_bf16_from_float(float value);
+float hone_bf16_to_float(uint16_t bits);
+
+#endif

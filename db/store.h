@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tuning database: SQLite (fenced to store.c and its private helpers), or several in order: own over bundled. A handle belongs to
+// the process and thread that opened it. Rows are immutable and content-addressed: put twice is put once.
+#ifndef HONE_DB_STORE_H
+#define HONE_DB_STORE_H
+
+#include <stdbool.h>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "db/record.h"
+
+typedef struct hone_store hone_store;
+
+typedef enum hone_store_access { HONE_STORE_READ, HONE_STORE_WRITE, HONE_STORE_CREATE } hone_store_access;
+
+// Opens one file. CREATE makes it when missing; WRITE migrates an older schema forward; a newer one opens
+// for READ only if its readable part is compatible, otherwise HONE_DAMAGED names both versions. A text dump
+// (plain or .zst) opens for READ as an in-memory store. A network file system is refused for writing.
+hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store);
+// Puts `under` below store: queries ask store first, then under. Takes ownership of under.
+void hone_store_layer(hone_store *store, hone_store *under);
+void hone_store_close(hone_store *store);              // NULL is legal
+const char *hone_store_path(const hone_store *store);  // borrowed
+const char *hone_store_journal(const hone_store *store);   // "truncate", "wal", "memory": what is in force
+const char *hone_store_journal_reason(const hone_store *store);   // one sentence naming SQLite's version
+int hone_store_schema_version(const hone_store *store);
+
+// Each put is one durable transaction; ids are returned. HONE_AGAIN when the file is locked for too long or the disk is full.
+hone_status hone_store_put_run(hone_store *store, const hone_run *run, hone_id *id);
+hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id);
+hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row);
+hone_status hone_store_put_artifact(hone_store *store, const char *key, const char *kind, const void *data, size_t size_bytes);
+// Registers a network: its problems, how often each is needed.
+hone_status hone_store_put_network(hone_store *store, const hone_id *digest, const char *name, const char *const *problems,
+                                   const int64_t *times, size_t count);
+hone_status hone_store_put_plan(hone_store *store, const hone_id *digest, const hone_id *network, const char *device,
+                                const hone_id *step_evidence, size_t count);
+
+// What was tried: true when a coverage row at or above `effort` exists for exactly this source, version and depends.
+hone_status hone_store_find_coverage(hone_store *store, const hone_coverage *asked, bool *covered);
+
+// The devices and toolchains that have measurements, sorted.
+hone_status hone_store_each_device(hone_store *store, hone_status (*each)(void *user, const char *spelling, int64_t measurements), void *user);
+// Resolves "h200", "cuda:h200" or a full spelling to the one device of the store whose spelling holds the word, case-insensitively.
+// HONE_USAGE lists the candidates when several match; HONE_MISS when none does.
+hone_status hone_store_find_device(hone_store *store, const char *word, char *spelling, size_t capacity);
+// Newest toolchain recorded for a device. HONE_MISS when there is none.
+hone_status hone_store_find_toolchain(hone_store *store, const char *device, char *spelling, size_t capacity);
+
+typedef struct hone_question {
+    const char *device;            // spelling
+    const char *toolchain;         // spelling; only what a record depends on is compared
+    const char *problem;
+    const char *mode;              // "" = the default order of modes
+    bool allow_stale;              // other toolchain
+    bool allow_approximate;        // other model of the same architecture
+} hone_question;
+
+// Ranks all tactics with verdict ok for a problem: pure function of all evidence (law 11): fastest first,
+// ties to smaller workspace, then the lexically smaller tactic. *count 0 when there is none (no error).
+// A tactic with a later `wrong`, `crash`, `unstable` or `timeout` verdict under the same depends is left out.
+// Caller frees *ranked with hone_free; its strings live until the next query or close.
+hone_status hone_store_rank(hone_store *store, const hone_question *question, hone_ranked **ranked, size_t *count);
+// Verdict rows that are not ok, for `why`. Called back in tactic order.
+hone_status hone_store_each_failure(hone_store *store, const hone_question *question,
+                                    hone_status (*each)(void *user, const char *tactic, hone_verdict verdict, const char *note), void *user);
+// Known-bad tactics under this device and toolchain: consulted before launching.
+hone_status hone_store_find_bad(hone_store *store, const hone_question *question, const char *tactic, hone_verdict *verdict, bool *found);
+// True when an ok or failed measurement of this tactic exists in this mode for exactly this device and depends.
+hone_status hone_store_find_measured(hone_store *store, const hone_measurement *asked, bool *found);
+hone_status hone_store_find_artifact(hone_store *store, const char *key, void **data, size_t *size_bytes);   // caller frees; *data NULL when absent
+// All problems of the store for a device (for replay and reports), sorted.
+hone_status hone_store_each_problem(hone_store *store, const char *device, hone_status (*each)(void *user, const char *problem), void *user);
+// All measurements of a problem on a device, with samples, in id order.
+hone_status hone_store_each_measurement(hone_store *store, const char *device, const char *problem,
+                                        hone_status (*each)(void *user, const hone_id *id, const hone_measurement *row), void *user);
+
+// The digest of the logical content: independent of file, insertion order and row numbers.
+hone_status hone_store_snapshot(hone_store *store, hone_id *id);
+// The sorted, stable text dump (docs/schema.md). `only_best` keeps what builds need: for each problem the best `keep` tactics
+// of each source with their samples, their artifacts, coverage and all failure verdicts.
+hone_status hone_store_dump(hone_store *store, int keep, hone_status (*write)(void *user, const char *data, size_t size), void *user);
+hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added);
+hone_status hone_store_merge(hone_store *store, hone_store *from, int64_t *added);
+// Integrity of the file, of every id, of every reference. HONE_DAMAGED with the first fault; report gets a line for each.
+hone_status hone_store_check(hone_store *store, hone_text *report);
+typedef struct hone_store_counts { int64_t devices, toolchains, problems, tactics, runs, measurements, samples, coverage, networks, plans, artifacts, bytes; } hone_store_counts;
+hone_status hone_store_count(hone_store *store, hone_store_counts *counts);
+
+// Which store a command reads: `path` when given and nothing else; otherwise the user's own ($HONE_DB or the data folder), if present,
+// over the bundled one, if found. `writable` creates the user's own.
+hone_status hone_store_open_default(const char *path, bool writable, hone_store **store);
+
+#endif
