@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tactic sources: ref, cpu, nvrtc, cublaslt, cudnn (and replay's). Each is a const object in its own file and a line in kernels/sources.c.
+// Tactic's life: space -> tactic -> valid -> estimate -> compile -> prepare -> wake -> run -> sleep -> free.
+#ifndef HONE_KERNELS_SOURCE_H
+#define HONE_KERNELS_SOURCE_H
+
+#include "kernels/device.h"
+#include "kernels/problem.h"
+#include "kernels/tactic.h"
+
+#define HONE_RANGE_MAX 16
+#define HONE_SUBSPACES_MAX 24
+#define HONE_ARTIFACT_KEY 80
+
+typedef struct hone_range {            // a parameter and its legal values
+    char name[16];
+    int n;
+    int64_t values[HONE_RANGE_MAX];
+} hone_range;
+
+typedef struct hone_subspace {         // one kernel of a source: all combinations, filtered by `valid`
+    char kernel[32];
+    int version;
+    int n;
+    hone_range ranges[HONE_PARAMS_MAX];
+} hone_subspace;
+
+typedef struct hone_space {
+    int n;
+    hone_subspace subspaces[HONE_SUBSPACES_MAX];
+    hone_tactic *points;               // points listed by a vendor library; the first is the library's default. Owned
+    size_t n_points;
+} hone_space;
+
+void hone_space_clear(hone_space *space);
+
+typedef struct hone_blob {
+    void *data;                        // owned; hone_free
+    size_t size_bytes;
+    int registers;                     // per thread, -1 unknown
+    int spill_bytes;
+    int shared_bytes;                  // static
+} hone_blob;
+
+typedef struct hone_runnable hone_runnable;
+
+typedef struct hone_runnable_api {
+    hone_status (*wake)(hone_runnable *runnable);        // loads code; may be called again after sleep
+    // Enqueues on stream. Operands and outputs are device memory, 256-byte aligned, as the problem's tensors say. Never allocates,
+    // never synchronises: safe inside a capture. workspace has runnable->workspace_bytes.
+    hone_status (*run)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace);
+    void (*sleep)(hone_runnable *runnable);
+    void (*free)(hone_runnable *runnable);
+} hone_runnable_api;
+
+struct hone_runnable {                 // a source's own struct begins with it
+    const hone_runnable_api *api;
+    hone_device *device;               // borrowed
+    size_t workspace_bytes;            // known after prepare
+    int kernels;                       // device kernels launched by one run; 0 unknown
+};
+
+typedef struct hone_source {
+    const char *name;
+    int version;
+    const char *depends;               // names of the toolchain that its records rest on: "cublaslt driver"
+    const char *devices;               // "cpu", "cuda", "cpu cuda"
+    // HONE_OK when usable for this target (device may be NULL: without a GPU); otherwise HONE_DECLINED with the reason.
+    hone_status (*probe)(const hone_target *target, hone_device *device);
+    // Legal tactics of a problem; HONE_DECLINED is a normal answer. Vendor libraries need the device, others ignore it.
+    hone_status (*space)(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *space);
+    // Re-checks a tactic that may come from a database, by all that needs no device.
+    hone_status (*valid)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
+    // A rough time from sizes and ceilings, for ordering candidates and deadlines.
+    double (*estimate_ns)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
+    // The key under which compile's result may be cached: hash of everything it depends on. NULL: nothing to compile.
+    hone_status (*key)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, char key[HONE_ARTIFACT_KEY]);
+    hone_status (*compile)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_blob *artifact);   // no device; thread-safe
+    hone_status (*prepare)(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
+                           hone_runnable **runnable);   // artifact NULL where there is none; copied if kept
+} hone_source;
+
+extern const hone_source *const hone_sources[];
+extern const int hone_source_count;
+const hone_source *hone_source_find(const char *name);
+bool hone_source_serves(const hone_source *source, const char *device_kind);
+
+// Generic enumeration over a space: calls back for every listed point, then every valid combination. A non-OK answer stops it.
+hone_status hone_space_each(const hone_source *source, const hone_problem *problem, const hone_target *target, const hone_space *space,
+                            hone_status (*each)(void *user, const hone_tactic *tactic), void *user);
+// source.valid behind name, version and parameter checks: what a tactic read from a database must pass.
+hone_status hone_tactic_check(const hone_tactic *tactic, const hone_problem *problem, const hone_target *target);
+
+// Shared roofline: max(flops / rate, bytes / bandwidth) of a target for a problem, in ns.
+double hone_roofline_ns(const hone_problem *problem, const hone_target *target);
+
+#endif
