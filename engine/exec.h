@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running plans. An engine is a plan made resident on one device (weights, modules), shared by many slots; an exec is one slot:
+// an inference in flight with its buffers, streams, events and captured graph. Slots may be added and removed while others run.
+#ifndef HONE_ENGINE_EXEC_H
+#define HONE_ENGINE_EXEC_H
+
+#include "engine/plan.h"
+
+typedef struct hone_engine hone_engine;
+typedef struct hone_exec hone_exec;
+
+// The plan and the device are borrowed and outlive the engine. Validates every tactic against the device; a plan built beside other library
+// versions is HONE_USAGE naming each difference and the way out, unless allow_other_versions.
+hone_status hone_engine_new(const hone_plan *plan, hone_device *device, bool allow_other_versions, hone_engine **engine);
+void hone_engine_free(hone_engine *engine);
+
+typedef struct hone_exec_options {
+    int lanes;                 // streams used; 0: as the plan says. 1, 2 and 4 give bit-identical output
+    bool no_graph;             // direct launches instead of a captured graph
+} hone_exec_options;
+
+hone_status hone_exec_new(hone_engine *engine, const hone_exec_options *options, hone_exec **exec);
+void hone_exec_free(hone_exec *exec);
+// Host memory in the port's type, row-major. Copies in stream order; data must stay until the next run returns or hone_exec_sync.
+hone_status hone_exec_set_input(hone_exec *exec, int port, const void *data, size_t size_bytes);
+hone_status hone_exec_start(hone_exec *exec);                   // enqueues one inference
+hone_status hone_exec_sync(hone_exec *exec);
+hone_status hone_exec_get_output(hone_exec *exec, int port, void *data, size_t size_bytes);   // after sync
+// Device memory of a buffer after a sync, unpacked to the reference's form (for --check). The plan's buffers share bytes, so the exec
+// must have been made with `hone_exec_keep`.
+hone_status hone_exec_read(hone_exec *exec, int buffer, hone_array *array);
+hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec);     // a slot whose buffers share no bytes: every value can be read
+// Time of each step alone, in order, median of `repeats`, in ns; times has plan->n_steps entries.
+hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns);
+
+#endif
