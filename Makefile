@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+# The whole build. New .c files in the folders below are picked up by themselves; a new file
+# tests/unit/x.c registers its entry `int test_x(void)` by its name; a new tests/suites/NN-x.sh is a
+# suite of `make check` and can be run alone as `make check-x`.
+#
+#   make            build/hone, build/libhone.so          make check     every test suite
+#   make deps       what the build and the tests need     make demo      the main job, end to end
+#   make lint       layers, fences, style                 make models    test networks in build/models
+#   make asan|tsan  unit tests under sanitizers           make fuzz      fuzz targets (clang)
+#   make install    DESTDIR, prefix, GNU folder names
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+B ?= build
+PROTOC_C ?= protoc-c
+ONNX_PROTO_DIR ?= /usr/include
+PYTHON ?= build/venv/bin/python
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
+CFLAGS ?= -O2 -g
+SANITIZE ?=
+override CFLAGS += -std=gnu11 $(WARNINGS) -fvisibility=hidden -fPIC $(SANITIZE)
+CPPFLAGS += -D_GNU_SOURCE -DHONE_VERSION='"$(VERSION)"' -I. -I$(B)/gen
+LDFLAGS += -Wl,-z,relro,-z,now $(SANITIZE)
+LIBS := -lsqlite3 -lsodium -lzstd -ljansson -lprotobuf-c -ldl -lm -lpthread
+
+prefix ?= /usr/local
+exec_prefix ?= $(prefix)
+bindir ?= $(exec_prefix)/bin
+libdir ?= $(exec_prefix)/lib
+includedir ?= $(prefix)/include
+datadir ?= $(prefix)/share
+INSTALL ?= install
+
+LIB_SRC := $(wildcard base/*.c kernels/*.c kernels/*/*.c db/*.c engine/*.c)
+REST_SRC := $(wildcard profiler/*.c tuner/*.c reports/*.c)
+CMD_SRC := $(wildcard cmd_*.c)
+MAIN_SRC := $(wildcard main.c)
+CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh))
+UNIT_SRC ?= $(filter-out tests/unit/main.c,$(wildcard tests/unit/*.c))
+HOSTILE_SRC := $(wildcard tests/hostile/*.c)
+FUZZ_SRC := $(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c))
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
+GEN_OBJ := $(B)/obj/gen/onnx/onnx.pb-c.o $(B)/obj/gen/cuda_sources.o
+LIB_OBJ := $(call objects,$(LIB_SRC)) $(GEN_OBJ)
+REST_OBJ := $(call objects,$(REST_SRC))
+CMD_OBJ := $(call objects,$(CMD_SRC) $(MAIN_SRC))
+ALL_OBJ := $(LIB_OBJ) $(REST_OBJ)
+UNIT_OBJ := $(call objects,tests/unit/main.c $(UNIT_SRC)) $(B)/obj/gen/unit_table.o
+HOSTILE_OBJ := $(call objects,$(HOSTILE_SRC))
+
+LIBHONE := $(B)/libhone.so.$(VERSION)
+PROGRAM := $(if $(MAIN_SRC),$(B)/hone)
+TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
+	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC))
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all tests deps demo check lint models fuzz asan tsan install clean FORCE
+
+all: $(PROGRAM) $(B)/libhone.so
+
+tests: all $(TEST_BINS)
+
+# ---- what is made from sources
+
+$(B)/hone: $(CMD_OBJ) $(ALL_OBJ)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(LIBHONE): $(LIB_OBJ)
+	$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
+
+$(B)/libhone.so: $(LIBHONE)
+	ln -sf $(notdir $<) $(B)/libhone.so.$(SOVERSION)
+	ln -sf libhone.so.$(SOVERSION) $@
+
+$(B)/tests/unit: $(UNIT_OBJ) $(ALL_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+# The same program with a table of sources that crash, hang and lie in place of the real one.
+$(B)/tests/hone-hostile: $(CMD_OBJ) $(filter-out $(B)/obj/kernels/sources.o,$(ALL_OBJ)) $(HOSTILE_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
+$(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# CPU kernels gain from vectorised loops; all else stays at -O2 for the sake of readable back traces.
+$(B)/obj/kernels/cpu/%.o: override CFLAGS += -O3
+
+$(B)/obj/%.o: %.c | $(B)/gen/onnx/onnx.pb-c.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/onnx/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/%.o: $(B)/gen/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- generated sources
+
+$(B)/gen/onnx/onnx.pb-c.c $(B)/gen/onnx/onnx.pb-c.h &: $(wildcard $(ONNX_PROTO_DIR)/onnx/onnx.proto)
+	@mkdir -p $(B)/gen
+	$(PROTOC_C) --proto_path=$(ONNX_PROTO_DIR) --c_out=$(B)/gen onnx/onnx.proto
+
+# A table is rewritten only when its content changes, so that a new or vanished file is noticed.
+define write_if_changed
+@mkdir -p $(@D)
+@$(1) > $@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+endef
+
+$(B)/gen/cuda_sources.c: FORCE
+	$(call write_if_changed,kernels/embed.sh $(CUDA_SRC))
+
+$(B)/gen/unit_table.c: FORCE
+	$(call write_if_changed,tests/unit/table.sh $(UNIT_SRC))
+
+FORCE:
+
+-include $(patsubst %.o,%.d,$(ALL_OBJ) $(CMD_OBJ) $(UNIT_OBJ) $(HOSTILE_OBJ) \
+	$(call objects,$(wildcard tests/fuzz/*.c)))
+
+# ---- set-up, tests, demonstration. Recipes call make again because the packages come first.
+
+deps: build/.deps
+
+build/.deps: tests/deps.sh $(wildcard tests/requirements*.txt)
+	@tests/deps.sh build
+
+check: build/.deps
+	@$(MAKE) --no-print-directory tests
+	@B=$(B) tests/run.sh
+
+# Without the set-up, so that one suite answers at once.
+check-%: tests
+	@B=$(B) tests/run.sh $*
+
+lint:
+	@B=$(B) tests/run.sh lint
+
+demo: build/.deps
+	@$(MAKE) --no-print-directory all
+	@tests/demo.sh
+
+models: build/.deps
+	@$(PYTHON) tests/models/make_models.py
+
+asan:
+	@$(MAKE) --no-print-directory B=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
+
+tsan:
+	@$(MAKE) --no-print-directory B=build/tsan CFLAGS='-O1 -g' SANITIZE='-fsanitize=thread' check-unit
+
+# Each target runs for FUZZ_SECONDS on its corpus; the libraries of hone are instrumented too.
+FUZZ_SECONDS ?= 60
+fuzz: build/.deps
+	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+install: all
+	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(datadir)/hone
+	$(INSTALL) -m 755 $(B)/hone $(DESTDIR)$(bindir)/hone
+	$(INSTALL) -m 644 $(LIBHONE) $(DESTDIR)$(libdir)/
+	ln -sf $(notdir $(LIBHONE)) $(DESTDIR)$(libdir)/libhone.so.$(SOVERSION)
+	ln -sf libhone.so.$(SOVERSION) $(DESTDIR)$(libdir)/libhone.so
+	$(INSTALL) -m 644 include/hone.h $(DESTDIR)$(includedir)/hone.h
+	for file in $(wildcard db/bundled/*.zst); do $(INSTALL) -m 644 $$file $(DESTDIR)$(datadir)/hone/; done
+	printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' 'Name: hone' \
+		'Description: Loads and runs inference plans tuned by hone' 'Version: $(VERSION)' \
+		'Libs: -L$${libdir} -lhone' 'Cflags: -I$${includedir}' > $(DESTDIR)$(libdir)/pkgconfig/hone.pc
+
+clean:
+	rm -rf $(B)

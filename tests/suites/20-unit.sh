@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A skipped test fails, unless tests/allowed_skips.txt holds its name on a line.
+out=$("$B/tests/unit" 2>&1); rc=$?
+printf '%s\n' "$out" | grep -v -E '^\[ (RUN|      OK)'
+passed=$(grep -c -E '^\[       OK \]' <<<"$out")
+failed=$(grep -c -E '^\[  (FAILED|ERROR)  +\] [a-z]' <<<"$out")
+skipped=$(sed -n 's/^\[  SKIPPED \] \([a-z][^ ]*\)$/\1/p' <<<"$out" | sort -u)
+for name in $skipped; do
+    grep -qx "$name" tests/allowed_skips.txt 2>/dev/null && continue
+    echo "$name was skipped and is not in tests/allowed_skips.txt"
+    failed=$((failed + 1)) rc=1
+done
+[ $rc -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
+echo "$passed passed, $failed failed"
+exit $rc
