@@ -86,12 +86,14 @@ struct hone_device {
     int n_extras;
 };
 
+// kernels/devices.c is the table, made of kernels/devices_list.h: a line HONE_DEVICE(cpu) there is hone_device_cpu here.
 extern const hone_device_api *const hone_devices[];      // cpu, cuda, replay
 extern const int hone_device_count;
 
 // "cpu", "cuda", "cuda:1", "replay:FILE". HONE_NO_DEVICE says why not.
 hone_status hone_device_open(const char *name, hone_device **device);
 void hone_device_close(hone_device *device);             // NULL is legal
+const char *hone_device_where(void);                     // inside api->open: what stands behind the colon ("FILE"), "" if nothing
 void *hone_device_extra(hone_device *device, const void *key);                                               // NULL if not set
 hone_status hone_device_set_extra(hone_device *device, const void *key, void *value, void (*release)(void *value));
 

@@ -69,35 +69,44 @@ typedef enum hone_domain {
     HONE_DOMAIN_POSITIVE,     // 0.5 .. 2
     HONE_DOMAIN_UNIT,         // -0.9 .. 0.9
     HONE_DOMAIN_WEIGHT,       // normal, scaled by 1/sqrt(terms of one output), so that outputs are near 1
-    HONE_DOMAIN_INDEX         // 0 .. bound-1, the bound from op->index_bound
+    HONE_DOMAIN_INDEX,        // 0 .. bound-1, the bound from op->index_bound
+    HONE_DOMAIN_ABOVE_ONE     // 1.1 .. 3
 } hone_domain;
 
 typedef struct hone_op {
     const char *name;
     hone_op_kind kind;
-    const char *inputs;              // operand names: "x w b?"; '?' optional, "x*" any number
-    const char *domains;             // one letter an operand, n p u w i; the last repeats; NULL: all n
+    const char *inputs;              // operand names: "x w b?"; '?' optional, "x*" any number (one or more, named x0, x1, ...)
+    const char *domains;             // one letter an operand, n p u w i a; the last repeats; NULL: all n
     const hone_attr_spec *attrs;
     int n_attrs;
     int outputs;                     // most outputs
     // Output element types and dims (layout ROW) from the inputs; in[k] NULL when absent. May complete attributes
-    // that have a canonical explicit form (negative axes, -1 in a reshape). HONE_USAGE says what does not fit.
+    // that have a canonical explicit form (negative axes, -1 in a reshape). HONE_USAGE says what does not fit. Ops whose number
+    // of outputs varies set call->n_out (it is `outputs` before).
     hone_status (*shape)(hone_call *call, const hone_tensor *const *in, hone_tensor *out);
-    // Plain C in double precision; arrays are row-major. in[k].tensor.dtype is NONE when absent.
+    // Plain C in double precision; arrays are row-major. in[k].tensor.dtype is NONE when absent. out has call->n_out arrays,
+    // initialised (shaped by the shape rule, zeroed) by hone_call_reference, which also wraps integer results to their type.
     // Elementwise ops leave it NULL and give `scalar`.
     hone_status (*reference)(const hone_call *call, const hone_array *in, hone_array *out, int threads);
-    hone_scalar (*scalar)(const hone_call *call, const hone_scalar *x, hone_dtype in_dtype);   // in_dtype: of the last operand
+    // in_dtype: of the last operand. Integer operands have f = (double)i too; of the result, the field of its type counts.
+    hone_scalar (*scalar)(const hone_call *call, const hone_scalar *x, hone_dtype in_dtype);
     // Single outputs of a large problem at flat row-major indices; NULL when not offered.
     hone_status (*reference_at)(const hone_call *call, const hone_array *in, const int64_t *index, int64_t n, double *out, int threads);
     double (*flops)(const hone_call *call, const hone_tensor *const *in, const hone_tensor *out);   // NULL: one per output element
     int64_t (*index_bound)(const hone_call *call, const hone_tensor *const *in);
     // CUDA C of an elementwise op, for float (`expr`) and for long long (`expr_int`, NULL = same text as expr if expr is not NULL and contains no call).
-    // a, b, c, d are the operands; {name} is replaced by attribute `name` as a literal. NULL: no device text, the reference stands in.
+    // a, b, c are the operands by position; {name} is replaced by attribute `name` as a literal (float literals; a word by its
+    // index), see hone_call_expr. NULL: no device text, the reference stands in.
+    // A float result that goes to an integer type is truncated toward zero, to bool it is compared with 0.
     const char *expr;
     const char *expr_int;
     double tolerance;                // factor on the type's tolerance; 0 means 1
-    // ONNX: "Relu", or "Clip x @min @max" = operands by position, @name = a constant operand that becomes attribute `name`,
-    // then attribute names when they differ: "LeakyRelu x alpha=alpha". NULL: only made by import rules. Several lines, '\n' between.
+    // ONNX: "Relu", or "Clip x @min @max" = operands by position, @name = a constant operand that becomes attribute `name` (or, in
+    // older opsets, an attribute that has that name), "-" = an operand that is dropped; then attributes whose names differ,
+    // theirs=ours ("Concat x* axis=axis"), and what a line sets by itself, ours:value ("ReduceSum x @axes keepdims=keep kind:sum").
+    // Attributes of the same name need no word; words match whatever their case. NULL: only made by import rules.
+    // Several lines, '\n' between, when several ONNX ops become this one.
     const char *onnx;
 } hone_op;
 
@@ -112,8 +121,16 @@ hone_domain hone_op_domain(const hone_op *op, int k);
 
 hone_status hone_call_init(hone_call *call, const char *op_name, int n_in);   // all defaults; required attributes have n = -1
 hone_status hone_call_set_ints(hone_call *call, const char *attr, const int64_t *values, int n);   // collapses SPREAD
+// A value that is exactly a float is kept as the double of its shortest text: 1e-5f becomes 1e-5.
 hone_status hone_call_set_real(hone_call *call, const char *attr, double value);
+hone_status hone_call_set_reals(hone_call *call, const char *attr, const double *values, int n);
 hone_status hone_call_set_word(hone_call *call, const char *attr, const char *word);
+// One attribute from its text in a spelling, and back ("" for an empty list).
+hone_status hone_call_set_text(hone_call *call, const char *attr, const char *value);
+void hone_call_print_attr(const hone_call *call, int attr, hone_text *text);
+bool hone_call_attr_is_default(const hone_call *call, int attr);
+// The device text of an elementwise call with its attributes put in: float form, or the integer form. HONE_DECLINED if it has none.
+hone_status hone_call_expr(const hone_call *call, bool integer, hone_text *text);
 // Runs the shape rule after checking operand counts and required attributes.
 hone_status hone_call_shape(hone_call *call, const hone_tensor *const *in, hone_tensor *out);
 hone_status hone_call_reference(const hone_call *call, const hone_array *in, hone_array *out, int threads);   // out initialised by the callee

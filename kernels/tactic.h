@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A tactic is data: source, kernel, version, named integers and, for a vendor library, its own portable
 // description. Spelling: "nvrtc.gemm_tile@3 bm=128 bn=64 stages=3", "cudnn.conv@1 engine=38 knobs=2:1,5:3".
-// Parameters print in the order of the space; parse and print are inverse.
+// Parameters print in the order of the space; parse and print are inverse. A vendor's word must not look like a decimal integer
+// (begin it with a letter), or it becomes a parameter.
 #ifndef HONE_KERNELS_TACTIC_H
 #define HONE_KERNELS_TACTIC_H
 
