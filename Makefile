@@ -36,8 +36,11 @@ includedir ?= $(prefix)/include
 datadir ?= $(prefix)/share
 INSTALL ?= install
 
-LIB_SRC := $(wildcard base/*.c kernels/*.c kernels/*/*.c db/*.c engine/*.c)
-REST_SRC := $(wildcard profiler/*.c tuner/*.c reports/*.c)
+# A line per file; V=1 shows the commands.
+Q = $(if $(V),,@echo '  $(@)';)
+
+LIB_SRC ?= $(wildcard base/*.c kernels/*.c kernels/*/*.c db/*.c engine/*.c)
+REST_SRC ?= $(wildcard profiler/*.c tuner/*.c reports/*.c)
 CMD_SRC := $(wildcard cmd_*.c)
 MAIN_SRC := $(wildcard main.c)
 CUDA_SRC := $(sort $(wildcard kernels/cuda/*.cu kernels/cuda/*.cuh))
@@ -70,49 +73,49 @@ tests: all $(TEST_BINS)
 # ---- what is made from sources
 
 $(B)/hone: $(CMD_OBJ) $(ALL_OBJ)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(LIBHONE): $(LIB_OBJ)
-	$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
 
 $(B)/libhone.so: $(LIBHONE)
-	ln -sf $(notdir $<) $(B)/libhone.so.$(SOVERSION)
-	ln -sf libhone.so.$(SOVERSION) $@
+	@ln -sf $(notdir $<) $(B)/libhone.so.$(SOVERSION)
+	@ln -sf libhone.so.$(SOVERSION) $@
 
 $(B)/tests/unit: $(UNIT_OBJ) $(ALL_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 
 # The same program with a table of sources that crash, hang and lie in place of the real one.
 $(B)/tests/hone-hostile: $(CMD_OBJ) $(filter-out $(B)/obj/kernels/sources.o,$(ALL_OBJ)) $(HOSTILE_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # CPU kernels gain from vectorised loops; all else stays at -O2 for the sake of readable back traces.
 $(B)/obj/kernels/cpu/%.o: override CFLAGS += -O3
 
 $(B)/obj/%.o: %.c | $(B)/gen/onnx/onnx.pb-c.h
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(B)/obj/gen/onnx/onnx.pb-c.o: $(B)/gen/onnx/onnx.pb-c.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -w -MMD -MP -c -o $@ $<
 
 $(B)/obj/gen/%.o: $(B)/gen/%.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # ---- generated sources
 
 $(B)/gen/onnx/onnx.pb-c.c $(B)/gen/onnx/onnx.pb-c.h &: $(wildcard $(ONNX_PROTO_DIR)/onnx/onnx.proto)
 	@mkdir -p $(B)/gen
-	$(PROTOC_C) --proto_path=$(ONNX_PROTO_DIR) --c_out=$(B)/gen onnx/onnx.proto
+	$(Q)$(PROTOC_C) --proto_path=$(ONNX_PROTO_DIR) --c_out=$(B)/gen onnx/onnx.proto
 
 # A table is rewritten only when its content changes, so that a new or vanished file is noticed.
 define write_if_changed

@@ -33,7 +33,7 @@ hone_arena *hone_arena_new(size_t ceiling_bytes)
 {
     hone_arena *arena = hone_calloc(1, sizeof *arena);
     if (!arena) return NULL;
-    arena->ceiling_bytes = ceiling_bytes;
+    arena->ceiling_bytes = ceiling_bytes < SIZE_MAX / 4 ? ceiling_bytes : SIZE_MAX / 4;
     arena->next_chunk_bytes = FIRST_CHUNK_BYTES;
     return arena;
 }
@@ -70,17 +70,18 @@ static chunk *add_chunk(hone_arena *arena, size_t wanted_bytes)
 
 void *hone_arena_alloc(hone_arena *arena, size_t size_bytes)
 {
-    if (size_bytes > arena->ceiling_bytes || round_up(size_bytes) > arena->ceiling_bytes - arena->used_bytes) {
+    size_t left_bytes = arena->ceiling_bytes - arena->used_bytes;
+    size_t rounded = size_bytes <= left_bytes ? round_up(size_bytes ? size_bytes : 1) : SIZE_MAX;
+    if (rounded > left_bytes) {
         hone_fail(HONE_NO_MEMORY, "more than the %zu bytes allowed here are needed", arena->ceiling_bytes);
         return NULL;
     }
-    size_t rounded = round_up(size_bytes ? size_bytes : 1);
     chunk *at = arena->chunks;
     if (!at || at->size_bytes - at->used_bytes < rounded) at = add_chunk(arena, rounded);
     if (!at) return NULL;
     char *memory = (char *)at + at->used_bytes;
     at->used_bytes += rounded;
-    arena->used_bytes += rounded <= arena->ceiling_bytes - arena->used_bytes ? rounded : 0;
+    arena->used_bytes += rounded;
     return memset(memory, 0, rounded);
 }
 

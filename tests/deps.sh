@@ -36,11 +36,8 @@ has_nvrtc() {
 }
 
 mkdir -p "$build"
-lists=()
-[ -f tests/requirements.txt ] && lists+=(-r tests/requirements.txt)
-[ -f tests/requirements-nvrtc.txt ] && ! has_nvrtc && lists+=(-r tests/requirements-nvrtc.txt)
 [ -x "$build/venv/bin/python" ] || python3 -m venv "$build/venv"
-if [ ${#lists[@]} -gt 0 ]; then
-    "$build/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps "${lists[@]}"
-fi
+install_wheels() { "$build/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-deps -r "$1"; }
+install_wheels tests/requirements.txt
+has_nvrtc || install_wheels tests/requirements-nvrtc.txt
 touch "$build/.deps"
