@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// What sources that call vendor libraries need of a "cuda" device beyond hone_device: raw handles.
+#ifndef HONE_KERNELS_DEVICE_CUDA_H
+#define HONE_KERNELS_DEVICE_CUDA_H
+
+#include "kernels/device.h"
+
+hone_status hone_cuda_use(hone_device *device);                          // makes its context current in this thread
+void *hone_cuda_stream(hone_device *device, hone_stream *stream);        // CUstream; NULL stream: the device's own
+
+#endif
