@@ -61,7 +61,7 @@ static hone_status conv_shape(hone_call *call, const hone_tensor *const *in, hon
     if (!hone_dtype_is_float(in[0]->dtype) || !hone_dtype_is_float(in[1]->dtype))
         return hone_fail(HONE_USAGE, "conv: x and w must be floating point");
     hone_status status = conv_dims(call, in[0], in[1], out);
-    return status != HONE_OK ? status : check_vector(call, "b", in[2], in[1]->dims[0]);
+    return status != HONE_OK ? status : check_vector(call, "b", call->n_in > 2 ? in[2] : NULL, in[1]->dims[0]);
 }
 
 static double conv_flops(const hone_call *call, const hone_tensor *const *in, const hone_tensor *out)
@@ -225,7 +225,7 @@ static hone_status transpose_shape(hone_call *call, const hone_tensor *const *in
     if (status != HONE_OK) return status;
     *out = (hone_tensor){.dtype = in[0]->dtype, .rank = in[0]->rank, .dims = {in[0]->dims[0], g.cout * g.groups}};
     spatial_dims(&g.window, out);
-    return check_vector(call, "b", in[2], g.cout * g.groups);
+    return check_vector(call, "b", call->n_in > 2 ? in[2] : NULL, g.cout * g.groups);
 }
 
 static double transpose_flops(const hone_call *call, const hone_tensor *const *in, const hone_tensor *out)
@@ -357,7 +357,7 @@ static hone_status qlinear_shape(hone_call *call, const hone_tensor *const *in, 
     hone_status status = check_bytes(call, in[0], "x");
     if (status == HONE_OK) status = check_bytes(call, in[3], "w");
     if (status == HONE_OK) status = conv_dims(call, in[0], in[3], out);
-    if (status == HONE_OK) status = check_vector(call, "b", in[8], in[3]->dims[0]);
+    if (status == HONE_OK) status = check_vector(call, "b", call->n_in > 8 ? in[8] : NULL, in[3]->dims[0]);
     out->dtype = in[7]->dtype;
     return status;
 }
