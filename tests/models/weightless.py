@@ -2,7 +2,8 @@
 """Weightless ONNX graphs: parameters taken out, everything else kept.
 
 A stripped tensor keeps its name, dims and type; its data is gone and its
-doc_string is MARK.  What a stripped tensor is (convolution weight, norm scale,
+doc_string is MARK, or MARK_ROWS where all slices of its first axis were equal
+(a class token spread over a batch).  What a stripped tensor is (convolution weight, norm scale,
 embedding ...) is read from its consumers when it is filled again, so the graph
 file says nothing about it.
 """
@@ -13,28 +14,33 @@ import onnx
 from onnx import numpy_helper
 
 MARK = "hone:weight"
+MARK_ROWS = "hone:weight rows"
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE,
           onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 
 
 def is_stripped(tensor):
-    return tensor.doc_string == MARK
+    return tensor.doc_string in (MARK, MARK_ROWS)
 
 
-def is_parameter(tensor, min_elems=8):
-    """A float tensor whose values look drawn, not structural.
+def looks_drawn(values):
+    sample = values.reshape(-1)[::max(1, values.size // 4096)][:4096]
+    return len(np.unique(sample)) > max(4, len(sample) // 2)
+
+
+def mark_of(tensor, min_elems=8):
+    """The mark of a float tensor whose values look drawn; None for a structural one.
 
     The exporter script gives every parameter random values first, so masks,
     shapes and scalars are told apart by having few distinct values."""
-    if tensor.data_type not in FLOATS:
-        return False
-    n = int(np.prod(tensor.dims, dtype=np.int64)) if tensor.dims else 1
-    if n < min_elems:
-        return False
-    flat = numpy_helper.to_array(tensor).astype(np.float32).reshape(-1)
-    step = max(1, n // 4096)
-    sample = flat[::step][:4096]
-    return len(np.unique(sample)) > max(4, len(sample) // 2)
+    if tensor.data_type not in FLOATS or int(np.prod(tensor.dims, dtype=np.int64)) < min_elems:
+        return None
+    values = numpy_helper.to_array(tensor).astype(np.float32)
+    if looks_drawn(values):
+        return MARK
+    if looks_drawn(values[0]) and (values == values[0]).all():
+        return MARK_ROWS
+    return None
 
 
 def graphs_of(graph):
@@ -103,10 +109,11 @@ def strip(model):
     count, elems, kept = 0, 0, []
     for graph in graphs_of(model.graph):
         for name, tensor in parameters_of(graph):
-            n = int(np.prod(tensor.dims, dtype=np.int64)) if tensor.dims else 1
-            if is_parameter(tensor):
+            n = int(np.prod(tensor.dims, dtype=np.int64))
+            mark = mark_of(tensor)
+            if mark:
                 clear_data(tensor)
-                tensor.doc_string = MARK
+                tensor.doc_string = mark
                 count, elems = count + 1, elems + n
             elif n > 64:
                 kept.append((name, list(tensor.dims), int(tensor.data_type)))

@@ -27,9 +27,12 @@ NORM_SLOTS = {("BatchNormalization", 1): "gamma", ("BatchNormalization", 2): "be
 # kind -> (low, high) of a uniform distribution
 RANGES = {"gamma": (0.8, 1.2), "beta": (-0.1, 0.1), "bias": (-0.1, 0.1), "mean": (-0.1, 0.1),
           "variance": (0.7, 1.3), "embedding": (-1.0, 1.0)}
-RECTIFIERS = {"Relu", "LeakyRelu", "HardSwish", "Gelu", "Clip", "Mul", "Div"}
-# A rectified unit normal has a variance of about 1/3 round its mean.
-RECTIFIED_GAIN = math.sqrt(3.0)
+# A rectified unit normal has a variance of about 1/3 round its mean, after hard-swish of 0.29; a gate
+# that stands in the middle halves what passes.
+RECTIFIED_GAIN, SWISH_GAIN, GATE_GAIN = math.sqrt(3.0), 1.85, 2.0
+ACTIVATION_GAINS = {"Relu": RECTIFIED_GAIN, "LeakyRelu": RECTIFIED_GAIN, "Clip": RECTIFIED_GAIN,
+                    "Gelu": RECTIFIED_GAIN, "HardSwish": SWISH_GAIN}
+GATES = {"HardSigmoid", "Sigmoid"}
 # Averaging over positions leaves this much less of what differs between inputs.
 POOLED_GAIN = 4.0
 # Branch of a residual sum: small, so that the sum grows slowly; a sum of two new branches keeps its size.
@@ -163,10 +166,24 @@ def fan_axes(node, rank, swapped):
     return (rank - 1,) if across else (rank - 2,)
 
 
-def input_gain(walk, node):
-    maker, pooled = walk.source(node.input[0])
-    gain = RECTIFIED_GAIN if maker is not None and maker.op_type in RECTIFIERS else 1.0
-    return gain * (POOLED_GAIN if pooled else 1.0)
+def product_gain(walk, node):
+    """Gain after a Mul or Div: a gate, a hard-swish or GELU written out, or a scale."""
+    makers = [walk.maker.get(name) for name in node.input]
+    for maker, other in zip(makers, reversed(node.input)):
+        if maker is not None and maker.op_type in GATES:
+            return SWISH_GAIN if maker.input[0] == other else GATE_GAIN * value_gain(walk, other)
+    return RECTIFIED_GAIN
+
+
+def value_gain(walk, name):
+    """What brings a value back to unit variance."""
+    maker, pooled = walk.source(name)
+    gain = POOLED_GAIN if pooled else 1.0
+    if maker is None:
+        return gain
+    if maker.op_type in ("Mul", "Div"):
+        return gain * product_gain(walk, maker)
+    return gain * ACTIVATION_GAINS.get(maker.op_type, 1.0)
 
 
 def weight_values(walk, node, swapped, dims, key):
@@ -174,7 +191,7 @@ def weight_values(walk, node, swapped, dims, key):
     axes = fan_axes(node, len(dims), swapped)
     drawn = philox.integers(key, int(np.prod(dims))).reshape(dims).astype(np.int64)
     fan = int(np.prod([dims[a] for a in axes]))
-    gain = input_gain(walk, node)
+    gain = value_gain(walk, node.input[0])
     if not walk.has_norm(node):
         gain *= walk.branch_gain(node)
     scale = gain * math.sqrt(3.0 / fan) * 2.0 ** -23
@@ -185,15 +202,17 @@ def weight_values(walk, node, swapped, dims, key):
 
 
 def values(walk, name, tensor, key):
+    """The tensor's values, from the stream of key."""
     kind, node, swapped = kind_of(walk, name, tensor)
-    dims = tuple(tensor.dims)
+    rows = tensor.doc_string == weightless.MARK_ROWS
+    dims = (1, *tensor.dims[1:]) if rows else tuple(tensor.dims)
     if kind == "weight":
         return weight_values(walk, node, swapped, dims, key)
     low, high = RANGES[kind]
     if kind == "gamma" and node.op_type == "BatchNormalization":
         gain = walk.branch_gain(node)
         low, high = low * gain, high * gain
-    return philox.uniform(key, int(np.prod(dims)), low, high).reshape(dims)
+    return np.broadcast_to(philox.uniform(key, int(np.prod(dims)), low, high).reshape(dims), tuple(tensor.dims))
 
 
 def fill_tensor(tensor, data):
