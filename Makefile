@@ -64,7 +64,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check lint models fuzz asan tsan install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so
 
@@ -95,6 +95,10 @@ $(B)/tests/hone-hostile: $(CMD_OBJ) $(filter-out $(B)/obj/kernels/sources.o,$(AL
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(B)/tests/search-%: $(B)/obj/tests/fuzz/%.o $(ALL_OBJ)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # CPU kernels gain from vectorised loops; all else stays at -O2 for the sake of readable back traces.
 $(B)/obj/kernels/cpu/%.o: override CFLAGS += -O3
@@ -141,30 +145,37 @@ deps: build/.deps
 build/.deps: tests/deps.sh $(wildcard tests/requirements*.txt)
 	@tests/deps.sh build
 
+# As many jobs as processors, unless the user has said how many.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+SUBMAKE = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
 check: build/.deps
-	@$(MAKE) --no-print-directory tests
+	@$(SUBMAKE) tests
 	@B=$(B) tests/run.sh
 
 # Without the set-up, so that one suite answers at once.
 check-%: tests
 	@B=$(B) tests/run.sh $*
 
-lint:
+check-unit: $(B)/tests/unit
+	@B=$(B) tests/run.sh unit
+
+lint check-lint:
 	@B=$(B) tests/run.sh lint
 
 demo: build/.deps
-	@$(MAKE) --no-print-directory all
+	@$(SUBMAKE) all
 	@tests/demo.sh
 
 models: build/.deps
 	@$(PYTHON) tests/models/make_models.py
 
 asan:
-	@$(MAKE) --no-print-directory B=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+	@ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' WARNINGS=-w \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
 
 tsan:
-	@$(MAKE) --no-print-directory B=build/tsan CFLAGS='-O1 -g' SANITIZE='-fsanitize=thread' check-unit
+	@TSAN_OPTIONS=die_after_fork=0 $(SUBMAKE) B=build/tsan CFLAGS='-O1 -g' WARNINGS=-w SANITIZE=-fsanitize=thread check-unit
 
 # Each target runs for FUZZ_SECONDS on its corpus; the libraries of hone are instrumented too.
 FUZZ_SECONDS ?= 60

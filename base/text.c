@@ -237,9 +237,11 @@ void hone_scan_blanks(hone_scan *scan)
 
 static void print_digits(char buffer[32], int digits, double value)
 {
+    char text[48];      // 17 digits, point, two signs and four of the exponent need 24; gcc cannot know
     locale_t before = uselocale(get_locale());
-    snprintf(buffer, 32, "%.*g", digits, value);
+    snprintf(text, sizeof text, "%.*g", digits, value);
     uselocale(before);
+    memcpy(buffer, text, 32);
 }
 
 const char *hone_print_double(double value, char buffer[32])

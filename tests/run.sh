@@ -4,6 +4,7 @@
 # executable NN-name.sh that runs in the root with B and HONE set, exits non-zero when anything failed, and
 # may end with its own line "N passed, N failed" (otherwise it counts as one test).
 set -u
+unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$(dirname "$0")/.."
 export B=${B:-build} HONE=${HONE:-$PWD/${B:-build}/hone}
 mkdir -p "$B/check"
