@@ -25,7 +25,7 @@ FENCED = {      # third-party header -> how many product files may include it
     "sqlite3.h": 1, "curl/curl.h": 1, "sodium.h": 1, "zstd.h": 1, "jansson.h": 1, "microhttpd.h": 1,
     "onnx/onnx.pb-c.h": 1, "protobuf-c/protobuf-c.h": 1,
 }
-NVIDIA = re.compile(r"^(cuda|cuda_\w+|nvrtc|cupti\w*|cudnn\w*|cublas\w*|nvml|nvtx\w*|driver_types|vector_types)\.h$|^nvtx3/")
+NVIDIA = re.compile(r"^(cuda|cuda_\w+|nvrtc|cupti\w*|cudnn\w*|cublas\w*|nvml|nvtx\w*|driver_types|vector_types|mma|cooperative_groups)\.h$|^nvtx3/")
 SYSTEM = re.compile(r"^([a-z0-9_]+\.h|(sys|linux|arpa|netinet|net|asm)/[a-z0-9_]+\.h)$")
 NVIDIA_HOMES = ("tests/gpu/", "tests/headers/")
 STOPPERS = re.compile(r"(?<![\w.>])(exit|_exit|quick_exit|abort|printf|fprintf|vprintf|vfprintf|puts|fputs|putchar|fputc|perror)\s*\(")
@@ -82,6 +82,8 @@ class Lint:
         if path.endswith((".c", ".h", ".cu", ".cuh", ".sh", ".py", ".bats")) and "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.split("\n")[:3]):
             self.add(path, 1, "the line SPDX-License-Identifier: Apache-2.0 is missing")
         self.check_paths(path, text)
+        if path.endswith((".cu", ".cuh")):      # NVRTC's wheel comes without headers
+            self.check_includes(path, "", text)
         if not is_c:
             return
         code = strip_code(text)
@@ -188,6 +190,7 @@ SELF_TESTS = [      # path, text behind the SPDX line, what the finding says (No
     ("cmd_a.c", "#include \"db/db_priv.h\"\n", "is private"),
     ("db/a.c", "#include \"db/db_priv.h\"\n", None),
     ("kernels/a.c", "#include <cuda.h>\n", "NVIDIA's"),
+    ("kernels/cuda/a.cu", "#include <cuda_fp16.h>\n", "NVIDIA's"),
     ("tests/headers/a.c", "#include <cuda.h>\n", None),
     ("kernels/a.c", "void f(void)\n{\n    exit(1);\n}\n", "exit() below"),
     ("kernels/a.c", "void f(void)\n{\n    g(\"printf(\"); // printf(\n    snprintf(a, 1, b);\n}\n", None),
