@@ -48,7 +48,7 @@ hone_status hone_build_problems(const hone_graph *graph, const hone_target *targ
                                 hone_problem_each each, void *user);
 
 // missing gets one spelling a line: what the best plan needs and the database lacks. Under strict with anything missing: HONE_MISS and
-// no plan. Otherwise, on a CPU target, `ref` stands in for what is missing (never on a GPU: HONE_MISS when nothing can stand in).
+// no plan. Otherwise the reference source stands in for what is missing, slowly.
 hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_build_options *options, const char *network_name,
                        hone_text *missing, hone_plan **plan);
 

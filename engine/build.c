@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "engine/assemble_priv.h"
+
+#define PLAN_CEILING ((size_t)64 << 30)
+#define SCRATCH_CEILING ((size_t)8 << 30)
+
+typedef struct wanted {
+    char *problem;
+    int64_t times;
+} wanted;
+
+typedef struct wanted_list {
+    wanted *items;
+    size_t n, capacity;
+} wanted_list;
+
+static hone_status want(wanted_list *list, const hone_problem *problem) {
+    hone_text text;
+    hone_text_init(&text);
+    hone_problem_print(problem, &text);
+    hone_status status = hone_text_status(&text);
+    if (status == HONE_OK && hone_grow(&list->items, list->n, &list->capacity, sizeof *list->items, 1u << 24)) status = HONE_NO_MEMORY;
+    if (status == HONE_OK) list->items[list->n++] = (wanted){hone_text_take(&text), 1};
+    hone_text_clear(&text);
+    return status;
+}
+
+static int by_spelling(const void *a, const void *b) { return strcmp(((const wanted *)a)->problem, ((const wanted *)b)->problem); }
+
+// Ports are converted from the caller's type and layout to the one that a precision works in.
+static hone_status want_ports(const hone_graph *graph, const hone_precision *precision, hone_problem *scratch, wanted_list *list) {
+    for (int k = 0; k < graph->n_inputs + graph->n_outputs; k++) {
+        bool input = k < graph->n_inputs;
+        const hone_tensor *natural = &graph->values[input ? graph->inputs[k] : graph->outputs[k - graph->n_inputs]].tensor;
+        for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
+            hone_tensor inside = hone_format_tensor(natural, precision, (hone_layout)layout);
+            if (hone_format_same_bytes(natural, &inside) || !hone_dtype_is_float(natural->dtype)) continue;
+            if (inside.rank != 4 && layout == HONE_NHWC) continue;
+            hone_status status = hone_conversion_problem(input ? natural : &inside, input ? &inside : natural, scratch);
+            if (status == HONE_OK) status = want(list, scratch);
+            if (status != HONE_OK) return status;
+        }
+    }
+    return HONE_OK;
+}
+
+static hone_status want_group(const hone_view *view, const hone_group *group, const hone_target *target, const hone_precision *precision,
+                              hone_problem *scratch, wanted_list *list) {
+    unsigned layouts = precision ? hone_group_layouts(view, group, target, precision) : 1u << HONE_ROW;
+    for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
+        if (!(layouts & 1u << layout)) continue;
+        hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, scratch);
+        if (status == HONE_OK) status = want(list, scratch);
+        if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
+    }
+    return HONE_OK;
+}
+
+static hone_status want_all(const hone_view *view, const hone_target *target, const hone_precision_set *precisions, wanted_list *list) {
+    hone_status status = HONE_OK;
+    hone_group_list groups = {0};
+    hone_problem *scratch = hone_alloc(sizeof *scratch);
+    if (!scratch) return HONE_NO_MEMORY;
+    HONE_TRY(hone_groups_propose(view, &groups));
+    for (size_t g = 0; g < groups.n; g++) {
+        if (groups.items[g].view) continue;
+        if (!hone_group_has_float(view, &groups.items[g])) HONE_TRY(want_group(view, &groups.items[g], target, NULL, scratch, list));
+        else
+            for (int p = 0; p < precisions->n; p++)
+                HONE_TRY(want_group(view, &groups.items[g], target, precisions->items[p], scratch, list));
+    }
+    for (int p = 0; p < precisions->n; p++) HONE_TRY(want_ports(view->graph, precisions->items[p], scratch, list));
+out:
+    hone_free(groups.items);
+    hone_free(scratch);
+    return status;
+}
+
+hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                hone_problem_each each, void *user) {
+    hone_status status;
+    hone_view *view = NULL;
+    wanted_list list = {0};
+    HONE_TRY(hone_view_new(graph, &view));
+    HONE_TRY(want_all(view, target, precisions, &list));
+    if (list.n) qsort(list.items, list.n, sizeof *list.items, by_spelling);
+    for (size_t k = 0; k < list.n;) {
+        size_t same = k + 1;
+        while (same < list.n && !strcmp(list.items[same].problem, list.items[k].problem)) same++;
+        HONE_TRY(each(user, list.items[k].problem, (int64_t)(same - k)));
+        k = same;
+    }
+out:
+    for (size_t k = 0; k < list.n; k++) hone_free(list.items[k].problem);
+    hone_free(list.items);
+    hone_view_free(view);
+    return status;
+}
+
+static hone_status head(const hone_graph *graph, const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
+    hone_text names;
+    hone_text_init(&names);
+    for (int k = 0; k < options->precisions.n; k++) hone_text_printf(&names, "%s%s", k ? "," : "", options->precisions.items[k]->name);
+    plan->device = hone_arena_strdup(plan->arena, options->device);
+    plan->toolchain = hone_arena_strdup(plan->arena, options->toolchain);
+    plan->network = hone_arena_strdup(plan->arena, network_name);
+    plan->precisions = hone_arena_strdup(plan->arena, hone_text_get(&names));
+    plan->network_digest = graph->digest;
+    hone_text_clear(&names);
+    if (!plan->device || !plan->toolchain || !plan->network || !plan->precisions) return HONE_NO_MEMORY;
+    return hone_store_snapshot(store, &plan->snapshot);
+}
+
+static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan) {
+    hone_status status;
+    hone_view *view = NULL;
+    hone_group_list groups = {0};
+    hone_partition partition;
+    HONE_TRY(hone_view_new(graph, &view));
+    HONE_TRY(hone_groups_propose(view, &groups));
+    HONE_TRY(hone_partition_find(view, &groups, costs, &options->precisions, &partition));
+    plan->predicted_ns = partition.ns;
+    HONE_TRY(hone_assemble(view, &partition, costs, missing, plan));
+    HONE_TRY(hone_lanes_assign(plan, options->lanes));
+    status = hone_memory_plan(plan);
+out:
+    hone_free(groups.items);
+    hone_view_free(view);
+    return status;
+}
+
+static int count_lines(const char *text) {
+    int n = 0;
+    for (; *text; text++) n += *text == '\n';
+    return n;
+}
+
+hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_build_options *given, const char *network_name,
+                       hone_text *missing, hone_plan **out) {
+    hone_status status = HONE_NO_MEMORY;
+    char toolchain[512];
+    hone_build_options options = *given;
+    hone_costs costs = {0};
+    hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
+    hone_plan *plan = hone_calloc(1, sizeof *plan);
+    if (!scratch || !plan || !(plan->arena = hone_arena_new(PLAN_CEILING))) goto out;
+    if (!options.toolchain) {
+        HONE_TRY(hone_store_find_toolchain(store, options.device, toolchain, sizeof toolchain));
+        options.toolchain = toolchain;
+    }
+    HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
+    HONE_TRY(head(graph, &options, store, network_name, plan));
+    HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
+    HONE_TRY(hone_text_status(missing));
+    if (options.strict && missing->size > 0) {
+        status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s: tune the list above with `hone tune -`",
+                           count_lines(hone_text_get(missing)), network_name, options.device);
+        goto out;
+    }
+    *out = plan;
+    plan = NULL;
+out:
+    hone_costs_clear(&costs);
+    hone_arena_free(scratch);
+    hone_plan_free(plan);
+    return status;
+}

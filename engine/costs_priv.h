@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the database says a problem costs, remembered by spelling for the length of one build.
+#ifndef HONE_ENGINE_COSTS_PRIV_H
+#define HONE_ENGINE_COSTS_PRIV_H
+
+#include "base/arena.h"
+#include "engine/build.h"
+#include "kernels/problem.h"
+
+typedef struct hone_cost {
+    const char *problem;           // spelling
+    const char *tactic;            // spelling; NULL: the database lacks it
+    double ns;                     // measured; without a tactic, a rough stand-in
+    int64_t workspace_bytes;
+    hone_id evidence;
+    int staleness;
+    const char *artifact;          // key, "" if none
+    struct hone_cost *next;        // hash chain
+} hone_cost;
+
+typedef struct hone_costs {
+    hone_arena *arena;             // borrowed
+    hone_store *store;             // borrowed
+    const hone_build_options *options;
+    hone_target target;
+    double gap_ns;                 // between two steps of a captured plan
+    hone_cost **buckets;
+    size_t n_buckets;
+} hone_costs;
+
+hone_status hone_costs_init(hone_costs *costs, hone_arena *arena, hone_store *store, const hone_build_options *options);
+void hone_costs_clear(hone_costs *costs);
+// The entry of a problem; asked of the database once. Never NULL on success.
+hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **cost);
+
+#endif

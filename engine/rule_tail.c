@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A convolution, product, pool, reduction or norm with the elementwise ops behind it: bias, residual, activation, scale. Every length of the
+// chain is a group of its own, since a longer tail is not always faster.
+#include "engine/group_priv.h"
+
+static hone_status propose(const hone_view *view, int node, hone_group_list *list);
+
+const hone_rule hone_rule_tail = {.name = "tail", .propose = propose, .make = hone_group_make_calls};
+
+static bool may_have_tail(const hone_node *node) {
+    switch (node->call.op->kind) {
+    case HONE_OP_CONV:
+    case HONE_OP_MATMUL:
+    case HONE_OP_POOL:
+    case HONE_OP_REDUCE:
+    case HONE_OP_NORM: return node->call.n_out == 1;
+    default: return false;
+    }
+}
+
+// The producer of `node`'s operand that continues the chain upwards: elementwise or a head, read by `node` only, of the same dims.
+static int above(const hone_view *view, int node) {
+    const hone_graph *graph = view->graph;
+    const hone_node *n = &graph->nodes[node];
+    int best = -1;
+    for (int k = 0; k < n->call.n_in; k++) {
+        int producer = n->in[k] < 0 ? -1 : graph->values[n->in[k]].producer;
+        if (producer < 0 || hone_view_sole_consumer(view, producer) != node) continue;
+        if (!hone_tensor_same_dims(&graph->values[n->in[k]].tensor, &graph->values[n->out[0]].tensor)) continue;
+        if (!hone_node_is_elementwise(&graph->nodes[producer]) && !may_have_tail(&graph->nodes[producer])) continue;
+        if (may_have_tail(&graph->nodes[producer])) return producer;     // a head nearby wins over a longer chain
+        best = producer;
+    }
+    return best;
+}
+
+// Proposes, for the exit `node`, the chain that leads up to a head. Two operands may both lead to one (a residual add of two
+// convolutions): each is tried.
+static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
+    const hone_graph *graph = view->graph;
+    if (!hone_node_is_elementwise(&graph->nodes[node]) || graph->nodes[node].call.n_out != 1) return HONE_OK;
+    for (int k = 0; k < graph->nodes[node].call.n_in; k++) {
+        int chain[HONE_CALLS_MAX], n = 0, value = graph->nodes[node].in[k];
+        int at = value < 0 ? -1 : graph->values[value].producer;
+        if (at < 0 || hone_view_sole_consumer(view, at) != node) continue;
+        if (!hone_tensor_same_dims(&graph->values[value].tensor, &graph->values[graph->nodes[node].out[0]].tensor)) continue;
+        chain[n++] = node;
+        while (at >= 0 && hone_node_is_elementwise(&graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
+            chain[n++] = at;
+            at = above(view, at);
+        }
+        if (at < 0 || !may_have_tail(&graph->nodes[at])) continue;
+        chain[n++] = at;
+        hone_status status = hone_group_add(view, &hone_rule_tail, chain, n, list);
+        if (status != HONE_OK) return status;
+    }
+    return HONE_OK;
+}
