@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/problem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "base/thread.h"
+#include "kernels/op_priv.h"
+
+enum { GRAIN = 16384, TOKEN_MAX = 512, NAME_MAX_BYTES = 32 };
+
+// ---- building
+
+void hone_problem_init(hone_problem *problem)
+{
+    memset(problem, 0, sizeof *problem);
+}
+
+int hone_problem_add_operand(hone_problem *problem, const hone_tensor *tensor)
+{
+    if (problem->n_operands == HONE_OPERANDS_MAX) return -1;
+    problem->operands[problem->n_operands] = *tensor;
+    return problem->n_operands++;
+}
+
+static const hone_tensor *ref_tensor(const hone_problem *problem, hone_ref ref)
+{
+    if (ref.kind == HONE_REF_ABSENT) return NULL;
+    return ref.kind == HONE_REF_OPERAND ? &problem->operands[ref.index] : &problem->steps[ref.index].out[0];
+}
+
+static hone_status check_ref(const hone_problem *problem, hone_ref ref)
+{
+    int end = ref.kind == HONE_REF_OPERAND ? problem->n_operands : problem->n_steps;
+    if (ref.kind == HONE_REF_ABSENT || (ref.index >= 0 && ref.index < end)) return HONE_OK;
+    return hone_fail(HONE_USAGE, "call %d reads %s%d, which does not come before it", problem->n_steps,
+                     ref.kind == HONE_REF_OPERAND ? "@" : "$", ref.index);
+}
+
+hone_status hone_problem_add_step(hone_problem *problem, const hone_call *call, const hone_ref *in)
+{
+    const hone_tensor *tensors[HONE_INPUTS_MAX] = {0};
+    hone_step *step = &problem->steps[problem->n_steps];
+    hone_status status;
+    if (problem->n_steps == HONE_CALLS_MAX) return hone_fail(HONE_USAGE, "a problem has at most %d calls", HONE_CALLS_MAX);
+    memset(step, 0, sizeof *step);
+    step->call = *call;
+    while (step->call.n_in && in[step->call.n_in - 1].kind == HONE_REF_ABSENT) step->call.n_in--;
+    for (int k = 0; k < step->call.n_in; k++) {
+        status = check_ref(problem, in[k]);
+        if (status != HONE_OK) return status;
+        step->in[k] = in[k];
+        tensors[k] = ref_tensor(problem, in[k]);
+    }
+    status = hone_call_shape(&step->call, tensors, step->out);
+    if (status == HONE_OK) problem->n_steps++;
+    return status;
+}
+
+static hone_status check_refs(const hone_problem *problem)
+{
+    bool is_read[HONE_CALLS_MAX] = {false};
+    int seen = 0;
+    for (int s = 0; s < problem->n_steps; s++)
+        for (int k = 0; k < problem->steps[s].call.n_in; k++) {
+            hone_ref ref = problem->steps[s].in[k];
+            if (ref.kind == HONE_REF_RESULT) is_read[ref.index] = true;
+            if (ref.kind != HONE_REF_OPERAND) continue;
+            if (ref.index > seen) return hone_fail(HONE_USAGE, "operand @%d is read before @%d", ref.index, seen);
+            seen += ref.index == seen;
+        }
+    if (seen < problem->n_operands) return hone_fail(HONE_USAGE, "operand @%d is never read", seen);
+    for (int s = 0; s + 1 < problem->n_steps; s++)
+        if (!is_read[s]) return hone_fail(HONE_USAGE, "the result of call %d (%s) is never read", s, problem->steps[s].call.op->name);
+    return HONE_OK;
+}
+
+static hone_layout default_layout(const hone_problem *problem)
+{
+    int rank = problem->steps[problem->n_steps - 1].out[0].rank;
+    for (int k = 0; k < problem->n_operands; k++)
+        if (problem->operands[k].rank == rank) return problem->operands[k].layout;
+    return HONE_ROW;
+}
+
+hone_status hone_problem_finish(hone_problem *problem)
+{
+    if (!problem->n_steps) return hone_fail(HONE_USAGE, "a problem needs a call");
+    hone_status status;
+    for (int k = 0; k < problem->n_operands; k++) HONE_TRY(hone_tensor_check(&problem->operands[k]));
+    HONE_TRY(check_refs(problem));
+    const hone_step *last = &problem->steps[problem->n_steps - 1];
+    problem->n_out = last->call.n_out;
+    memcpy(problem->out, last->out, sizeof problem->out);
+    problem->out[0].layout = default_layout(problem);
+out:
+    return status;
+}
+
+hone_status hone_problem_set_out(hone_problem *problem, hone_dtype dtype, hone_layout layout)
+{
+    hone_tensor out = problem->out[0];
+    if (dtype != out.dtype && !(hone_dtype_is_float(dtype) && hone_dtype_is_float(out.dtype)))
+        return hone_fail(HONE_USAGE, "the result is of type %s and cannot be asked for as %s", hone_dtype_name(out.dtype),
+                         hone_dtype_name(dtype));
+    out.dtype = dtype;
+    out.layout = layout;
+    hone_status status = hone_tensor_check(&out);
+    if (status == HONE_OK) problem->out[0] = out;
+    return status;
+}
+
+void hone_problem_inputs(const hone_problem *problem, int step, const hone_tensor *in[HONE_INPUTS_MAX])
+{
+    const hone_step *s = &problem->steps[step];
+    for (int k = 0; k < HONE_INPUTS_MAX; k++) in[k] = k < s->call.n_in ? ref_tensor(problem, s->in[k]) : NULL;
+}
+
+// ---- parsing
+
+// A problem while it is read: the call that is being put together, and what stood at the end.
+typedef struct reader {
+    hone_problem *problem;
+    hone_call call;
+    hone_ref in[HONE_INPUTS_MAX];
+    bool given[HONE_ATTRS_MAX];
+    bool has_out, has_layout, has_math;
+    hone_dtype out_dtype;
+    hone_layout out_layout;
+} reader;
+
+static int find_operand(const hone_op *op, const char *name)
+{
+    char known[NAME_MAX_BYTES];
+    int most = hone_op_input_count(op, NULL);
+    for (int k = 0; k < most; k++) {
+        hone_op_input_name(op, k, known, sizeof known);
+        if (!strcmp(known, name)) return k;
+    }
+    return -1;
+}
+
+static hone_status read_operand(reader *r, int k, const char *word, const char *value)
+{
+    hone_ref ref = {HONE_REF_OPERAND, 0};
+    hone_scan scan = {value};
+    int64_t number;
+    hone_tensor tensor;
+    if (k < r->call.n_in)
+        return hone_fail(HONE_USAGE, "\"%s\": the operands of %s stand in the order %s", word, r->call.op->name, r->call.op->inputs);
+    bool is_result = hone_scan_char(&scan, '$');
+    if (is_result || hone_scan_char(&scan, '@')) {
+        int end = is_result ? r->problem->n_steps : r->problem->n_operands;
+        if (!hone_scan_int(&scan, &number) || *scan.at || number < 0 || number >= end)
+            return hone_fail(HONE_USAGE, "\"%s\" names nothing that comes before it", word);
+        ref = (hone_ref){is_result ? HONE_REF_RESULT : HONE_REF_OPERAND, (int)number};
+    } else {
+        if (!hone_tensor_scan(&scan, &tensor) || *scan.at)
+            return hone_fail(HONE_USAGE, "\"%s\" is no tensor, which reads f32:1x64x56x56 or f16:1x56x56x64:nhwc", word);
+        ref.index = hone_problem_add_operand(r->problem, &tensor);
+        if (ref.index < 0) return hone_fail(HONE_USAGE, "a problem has at most %d operands", HONE_OPERANDS_MAX);
+    }
+    r->in[k] = ref;
+    r->call.n_in = k + 1;
+    return HONE_OK;
+}
+
+static hone_status read_out(reader *r, const char *word, const char *value)
+{
+    char name[NAME_MAX_BYTES];
+    hone_scan scan = {value};
+    bool fits = !r->has_out && !r->has_math && hone_scan_word(&scan, name, sizeof name) && hone_dtype_parse(name, &r->out_dtype);
+    if (fits && hone_scan_char(&scan, ':')) {
+        r->has_layout = true;
+        r->out_layout = hone_scan_literal(&scan, "nhwc") ? HONE_NHWC : HONE_ROW;
+        fits = r->out_layout == HONE_NHWC || hone_scan_literal(&scan, "row");
+    }
+    if (!fits || *scan.at) return hone_fail(HONE_USAGE, "\"%s\": out= reads out=f16 or out=f16:nhwc, once, before math=", word);
+    r->has_out = true;
+    return HONE_OK;
+}
+
+static hone_status read_math(reader *r, const char *word, const char *value)
+{
+    bool is_tf32 = !strcmp(value, "tf32");
+    if (r->has_math || (!is_tf32 && strcmp(value, "f32"))) return hone_fail(HONE_USAGE, "\"%s\": math= is f32 or tf32, once", word);
+    r->problem->math = is_tf32 ? HONE_MATH_TF32 : HONE_MATH_F32;
+    r->has_math = true;
+    return HONE_OK;
+}
+
+static hone_status read_word(reader *r, const char *word)
+{
+    char name[NAME_MAX_BYTES];
+    hone_scan scan = {word};
+    if (!hone_scan_word(&scan, name, sizeof name) || !hone_scan_char(&scan, '='))
+        return hone_fail(HONE_USAGE, "\"%s\" is not of the form NAME=VALUE", word);
+    if (!strcmp(name, "out")) return read_out(r, word, scan.at);
+    if (!strcmp(name, "math")) return read_math(r, word, scan.at);
+    if (r->has_out || r->has_math) return hone_fail(HONE_USAGE, "\"%s\" stands behind out= or math=, which end a problem", word);
+    int operand = find_operand(r->call.op, name);
+    if (operand >= 0) return read_operand(r, operand, word, scan.at);
+    int attr = hone_op_attr_index(r->call.op, name);
+    if (attr < 0) return hone_fail(HONE_USAGE, "%s has no operand or attribute \"%s\"", r->call.op->name, name);
+    if (r->given[attr]) return hone_fail(HONE_USAGE, "\"%s\": the attribute stands twice", word);
+    r->given[attr] = true;
+    return hone_call_set_text(&r->call, name, scan.at);
+}
+
+// One call up to the next " | " (*is_last false) or the end.
+static hone_status read_call(reader *r, hone_scan *scan, bool *is_last)
+{
+    char word[TOKEN_MAX];
+    hone_status status;
+    hone_scan_blanks(scan);
+    if (!hone_scan_token(scan, word, sizeof word)) return hone_fail(HONE_USAGE, "an op's name is missing");
+    HONE_TRY(hone_call_init(&r->call, word, 0));
+    memset(r->in, 0, sizeof r->in);
+    memset(r->given, 0, sizeof r->given);
+    for (hone_scan_blanks(scan); *scan->at; hone_scan_blanks(scan)) {
+        if (!hone_scan_token(scan, word, sizeof word)) return hone_fail(HONE_USAGE, "a word of more than %d characters", TOKEN_MAX);
+        if (!strcmp(word, "|")) break;
+        HONE_TRY(read_word(r, word));
+    }
+    *is_last = strcmp(word, "|") != 0;
+    if (!*is_last && (r->has_out || r->has_math)) return hone_fail(HONE_USAGE, "out= and math= stand at the end of a problem");
+    HONE_TRY(hone_problem_add_step(r->problem, &r->call, r->in));
+out:
+    return status;
+}
+
+hone_status hone_problem_parse(const char *text, hone_problem *problem)
+{
+    hone_status status;
+    hone_scan scan = {text};
+    bool is_last = false;
+    reader r = {.problem = problem};
+    hone_problem_init(problem);
+    while (!is_last) HONE_TRY(read_call(&r, &scan, &is_last));
+    HONE_TRY(hone_problem_finish(problem));
+    hone_layout layout = r.has_layout ? r.out_layout : problem->out[0].layout;
+    if (r.has_out) HONE_TRY(hone_problem_set_out(problem, r.out_dtype, layout));
+out:
+    if (status != HONE_OK && status != HONE_NO_MEMORY) hone_fail_in(status, "problem \"%.200s\"", text);
+    return status;
+}
+
+// ---- printing
+
+static void print_ref(const hone_problem *problem, hone_ref ref, int *seen, hone_text *text)
+{
+    if (ref.kind == HONE_REF_RESULT) {
+        hone_text_printf(text, "$%d", ref.index);
+    } else if (ref.index < *seen) {
+        hone_text_printf(text, "@%d", ref.index);
+    } else {
+        hone_tensor_print(&problem->operands[ref.index], text);
+        *seen = ref.index + 1;
+    }
+}
+
+static void print_step(const hone_problem *problem, const hone_step *step, int *seen, hone_text *text)
+{
+    char name[NAME_MAX_BYTES];
+    const hone_op *op = step->call.op;
+    hone_text_printf(text, "%s", op->name);
+    for (int k = 0; k < step->call.n_in; k++) {
+        if (step->in[k].kind == HONE_REF_ABSENT) continue;
+        hone_op_input_name(op, k, name, sizeof name);
+        hone_text_printf(text, " %s=", name);
+        print_ref(problem, step->in[k], seen, text);
+    }
+    for (int k = 0; k < op->n_attrs; k++) {
+        if (hone_call_attr_is_default(&step->call, k)) continue;
+        hone_text_printf(text, " %s=", op->attrs[k].name);
+        hone_call_print_attr(&step->call, k, text);
+    }
+}
+
+void hone_problem_print(const hone_problem *problem, hone_text *text)
+{
+    int seen = 0;
+    for (int s = 0; s < problem->n_steps; s++) {
+        if (s) hone_text_printf(text, " | ");
+        print_step(problem, &problem->steps[s], &seen, text);
+    }
+    const hone_tensor *natural = &problem->steps[problem->n_steps - 1].out[0], *out = &problem->out[0];
+    bool is_default_layout = out->layout == default_layout(problem);
+    if (out->dtype != natural->dtype || !is_default_layout) {
+        hone_text_printf(text, " out=%s", hone_dtype_name(out->dtype));
+        if (!is_default_layout) hone_text_printf(text, ":%s", out->layout == HONE_NHWC ? "nhwc" : "row");
+    }
+    if (problem->math == HONE_MATH_TF32) hone_text_printf(text, " math=tf32");
+}
+
+// ---- sizes and bounds
+
+static double step_flops(const hone_call *call, const hone_tensor *const *in, const hone_tensor *out)
+{
+    if (call->op->flops) return call->op->flops(call, in, out);
+    bool moves = call->op->kind == HONE_OP_MOVE || call->op->kind == HONE_OP_VIEW;
+    return moves ? 0 : (double)hone_tensor_count(out);
+}
+
+double hone_problem_flops(const hone_problem *problem)
+{
+    const hone_tensor *in[HONE_INPUTS_MAX];
+    double flops = 0;
+    for (int s = 0; s < problem->n_steps; s++) {
+        hone_problem_inputs(problem, s, in);
+        flops += step_flops(&problem->steps[s].call, in, problem->steps[s].out);
+    }
+    return flops;
+}
+
+double hone_problem_bytes(const hone_problem *problem)
+{
+    double bytes = 0;
+    for (int k = 0; k < problem->n_operands; k++) bytes += (double)hone_tensor_size(&problem->operands[k]);
+    for (int k = 0; k < problem->n_out; k++) bytes += (double)hone_tensor_size(&problem->out[k]);
+    return bytes;
+}
+
+static void raise_to(double *bound, hone_dtype dtype)
+{
+    static const double bounds[HONE_DTYPE_COUNT] = {[HONE_F32] = 1e-5, [HONE_F64] = 1e-5, [HONE_F16] = 2e-3, [HONE_BF16] = 1.5e-2};
+    if (*bound < bounds[dtype]) *bound = bounds[dtype];
+}
+
+// The coarsest float type anywhere decides, also one that a cast passes through. Results that are all integers are exact, unless
+// an op asks for room (a rounding that may fall either way).
+double hone_problem_tolerance(const hone_problem *problem)
+{
+    double bound = problem->math == HONE_MATH_TF32 ? 2e-3 : 0, factor = 0;
+    bool has_float = false;
+    for (int k = 0; k < problem->n_operands; k++) raise_to(&bound, problem->operands[k].dtype);
+    for (int s = 0; s < problem->n_steps; s++) {
+        raise_to(&bound, problem->steps[s].out[0].dtype);
+        factor = fmax(factor, problem->steps[s].call.op->tolerance);
+    }
+    for (int k = 0; k < problem->n_out; k++) {
+        raise_to(&bound, problem->out[k].dtype);
+        has_float = has_float || hone_dtype_is_float(problem->out[k].dtype);
+    }
+    if (!has_float && factor == 0) return 0;
+    return bound * (factor > 0 ? factor : 1);
+}
+
+// ---- random operands
+
+typedef struct draw {
+    hone_array *array;
+    hone_domain domain;
+    uint64_t seed, stream;
+    double scale;
+    int64_t bound;
+} draw;
+
+static double draw_real(const draw *d, uint64_t index)
+{
+    switch (d->domain) {
+    case HONE_DOMAIN_POSITIVE: return 0.5 + 1.5 * hone_rng_uniform(d->seed, d->stream, index);
+    case HONE_DOMAIN_UNIT: return 1.8 * hone_rng_uniform(d->seed, d->stream, index) - 0.9;
+    case HONE_DOMAIN_ABOVE_ONE: return 1.1 + 1.9 * hone_rng_uniform(d->seed, d->stream, index);
+    default: return d->scale * hone_rng_normal(d->seed, d->stream, index);
+    }
+}
+
+static int64_t draw_int(const draw *d, uint64_t index)
+{
+    uint64_t bits = hone_rng_bits(d->seed, d->stream, index);
+    hone_dtype dtype = d->array->tensor.dtype;
+    bool is_unsigned = dtype == HONE_U8 || dtype == HONE_U16 || dtype == HONE_U32 || dtype == HONE_U64;
+    if (d->domain == HONE_DOMAIN_INDEX) return d->bound > 0 ? (int64_t)(bits % (uint64_t)d->bound) : 0;
+    if (dtype == HONE_BOOL) return (int64_t)(bits & 1);
+    if (d->domain == HONE_DOMAIN_POSITIVE || d->domain == HONE_DOMAIN_ABOVE_ONE) return 1 + (int64_t)(bits % 8);
+    return is_unsigned ? (int64_t)(bits % 9) : (int64_t)(bits % 17) - 8;
+}
+
+static void draw_part(void *user, int64_t begin, int64_t end, int worker)
+{
+    const draw *d = user;
+    (void)worker;
+    for (int64_t k = begin; k < end; k++) {
+        if (d->array->f) d->array->f[k] = hone_float_round(draw_real(d, (uint64_t)k), d->array->tensor.dtype);
+        else d->array->i[k] = draw_int(d, (uint64_t)k);
+    }
+}
+
+static void draw_plan(const hone_problem *problem, int operand, draw *d)
+{
+    const hone_tensor *in[HONE_INPUTS_MAX];
+    for (int s = 0; s < problem->n_steps; s++) {
+        const hone_call *call = &problem->steps[s].call;
+        for (int k = 0; k < call->n_in; k++) {
+            hone_ref ref = problem->steps[s].in[k];
+            if (ref.kind != HONE_REF_OPERAND || ref.index != operand) continue;
+            hone_problem_inputs(problem, s, in);
+            double count = (double)hone_tensor_count(&problem->steps[s].out[0]);
+            double terms = count > 0 ? step_flops(call, in, problem->steps[s].out) / (2 * count) : 1;
+            d->domain = hone_op_domain(call->op, k);
+            d->scale = d->domain == HONE_DOMAIN_WEIGHT && terms > 1 ? 1 / sqrt(terms) : 1;
+            d->bound = d->domain == HONE_DOMAIN_INDEX && call->op->index_bound ? call->op->index_bound(call, in) : 1;
+            return;
+        }
+    }
+}
+
+hone_status hone_problem_draw(const hone_problem *problem, int operand, uint64_t seed, hone_array *array, int threads)
+{
+    hone_status status = hone_array_init(array, &problem->operands[operand]);
+    if (status != HONE_OK) return status;
+    draw d = {.array = array, .seed = seed, .stream = (uint64_t)operand, .scale = 1, .bound = 1};
+    draw_plan(problem, operand, &d);
+    hone_parallel(hone_tensor_count(&array->tensor), GRAIN, threads, draw_part, &d);
+    return HONE_OK;
+}
+
+// ---- the reference
+
+typedef hone_array results[HONE_CALLS_MAX][HONE_OUTPUTS_MAX];
+
+static void gather_arrays(const hone_problem *problem, int step, const hone_array *operands, results made, hone_array *in)
+{
+    const hone_step *s = &problem->steps[step];
+    memset(in, 0, HONE_INPUTS_MAX * sizeof *in);
+    for (int k = 0; k < s->call.n_in; k++) {
+        if (s->in[k].kind == HONE_REF_OPERAND) in[k] = operands[s->in[k].index];
+        if (s->in[k].kind == HONE_REF_RESULT) in[k] = made[s->in[k].index][0];
+    }
+}
+
+static void clear_results(hone_array *arrays)
+{
+    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) hone_array_clear(&arrays[k]);
+}
+
+static int last_reader(const hone_problem *problem, int result)
+{
+    for (int s = problem->n_steps - 1; s > result; s--)
+        for (int k = 0; k < problem->steps[s].call.n_in; k++)
+            if (problem->steps[s].in[k].kind == HONE_REF_RESULT && problem->steps[s].in[k].index == result) return s;
+    return problem->n_steps;
+}
+
+hone_status hone_problem_reference(const hone_problem *problem, const hone_array *operands, hone_array *out, int threads)
+{
+    hone_status status = HONE_OK;
+    hone_array in[HONE_INPUTS_MAX];
+    int last = problem->n_steps - 1;
+    results *made = hone_calloc(1, sizeof *made);
+    if (!made) return HONE_NO_MEMORY;
+    for (int s = 0; s <= last; s++) {
+        gather_arrays(problem, s, operands, *made, in);
+        HONE_TRY(hone_call_reference(&problem->steps[s].call, in, (*made)[s], threads));
+        for (int r = 0; r < s; r++)
+            if (last_reader(problem, r) == s) clear_results((*made)[r]);
+    }
+    for (int k = 0; k < problem->n_out; k++) {
+        out[k] = (*made)[last][k];
+        out[k].tensor.dtype = problem->out[k].dtype;
+        (*made)[last][k] = (hone_array){0};
+    }
+out:
+    for (int s = 0; s <= last; s++) clear_results((*made)[s]);
+    hone_free(made);
+    return status;
+}
+
+// ---- single values
+
+// n points of output 0. memo[s]: values of step s at `index` itself, kept because a tail may read a result more than once.
+typedef struct probe {
+    const hone_problem *problem;
+    const hone_array *operands;
+    const int64_t *index;
+    int64_t n;
+    int threads;
+    hone_scalar *memo[HONE_CALLS_MAX];
+} probe;
+
+static hone_status probe_step(probe *p, int step, const int64_t *index, hone_scalar *values);
+
+// Where the elements `index` of a result of shape `to` lie in an operand of shape `from` that is broadcast to it.
+static void map_index(const hone_tensor *to, const hone_tensor *from, const int64_t *index, int64_t n, int64_t *mapped)
+{
+    int64_t strides[HONE_RANK_MAX];
+    hone_tensor_strides(from, strides);
+    int lead = to->rank - from->rank;
+    for (int64_t k = 0; k < n; k++) {
+        int64_t rest = index[k];
+        mapped[k] = 0;
+        for (int axis = to->rank - 1; axis >= 0; axis--) {
+            int64_t at = rest % to->dims[axis];
+            rest /= to->dims[axis];
+            if (axis >= lead && from->dims[axis - lead] != 1) mapped[k] += at * strides[axis - lead];
+        }
+    }
+}
+
+static hone_status probe_ref(probe *p, int step, hone_ref ref, const int64_t *index, hone_scalar *values)
+{
+    const hone_tensor *to = &p->problem->steps[step].out[0], *from = ref_tensor(p->problem, ref);
+    hone_status status = HONE_OK;
+    int64_t *mapped = NULL;
+    if (!hone_tensor_same_dims(to, from)) {
+        mapped = hone_alloc((size_t)p->n * sizeof *mapped);
+        if (!mapped) return HONE_NO_MEMORY;
+        map_index(to, from, index, p->n, mapped);
+        index = mapped;
+    }
+    if (ref.kind == HONE_REF_RESULT) status = probe_step(p, ref.index, index, values);
+    else
+        for (int64_t k = 0; k < p->n; k++) values[k] = hone_array_scalar(&p->operands[ref.index], index[k]);
+    hone_free(mapped);
+    return status;
+}
+
+static hone_status probe_elementwise(probe *p, int step, const int64_t *index, hone_scalar *values)
+{
+    const hone_step *s = &p->problem->steps[step];
+    int n_in = s->call.n_in;
+    hone_dtype dtype = ref_tensor(p->problem, s->in[n_in - 1])->dtype, to = s->out[0].dtype;
+    hone_status status = HONE_OK;
+    hone_scalar x[HONE_INPUTS_MAX], *in = hone_alloc((size_t)(p->n * n_in) * sizeof *in);
+    if (!in) return HONE_NO_MEMORY;
+    for (int k = 0; k < n_in; k++) HONE_TRY(probe_ref(p, step, s->in[k], index, in + k * p->n));
+    for (int64_t k = 0; k < p->n; k++) {
+        for (int o = 0; o < n_in; o++) x[o] = in[o * p->n + k];
+        values[k] = s->call.op->scalar(&s->call, x, dtype);
+        if (hone_dtype_is_float(to)) continue;
+        values[k].i = hone_int_wrap(values[k].i, to);
+        values[k].f = (double)values[k].i;
+    }
+out:
+    hone_free(in);
+    return status;
+}
+
+static hone_status probe_head(probe *p, int step, const int64_t *index, hone_scalar *values)
+{
+    const hone_step *s = &p->problem->steps[step];
+    hone_array in[HONE_INPUTS_MAX] = {0};
+    if (!s->call.op->reference_at) return hone_fail(HONE_DECLINED, "%s cannot compute single outputs", s->call.op->name);
+    for (int k = 0; k < s->call.n_in; k++) {
+        if (s->in[k].kind == HONE_REF_RESULT) return hone_fail(HONE_DECLINED, "%s reads a result", s->call.op->name);
+        if (s->in[k].kind == HONE_REF_OPERAND) in[k] = p->operands[s->in[k].index];
+    }
+    double *out = hone_alloc((size_t)p->n * sizeof *out);
+    if (!out) return HONE_NO_MEMORY;
+    hone_status status = s->call.op->reference_at(&s->call, in, index, p->n, out, p->threads);
+    for (int64_t k = 0; k < p->n && status == HONE_OK; k++) values[k] = (hone_scalar){out[k], hone_int_from_double(out[k])};
+    hone_free(out);
+    return status;
+}
+
+static hone_status probe_step(probe *p, int step, const int64_t *index, hone_scalar *values)
+{
+    const hone_op *op = p->problem->steps[step].call.op;
+    size_t size = (size_t)p->n * sizeof *values;
+    if (index == p->index && p->memo[step]) {
+        memcpy(values, p->memo[step], size);
+        return HONE_OK;
+    }
+    hone_status status = op->kind == HONE_OP_ELEMENTWISE && op->scalar ? probe_elementwise(p, step, index, values)
+                                                                        : probe_head(p, step, index, values);
+    if (status != HONE_OK || index != p->index) return status;
+    p->memo[step] = hone_alloc(size);
+    if (!p->memo[step]) return HONE_NO_MEMORY;
+    memcpy(p->memo[step], values, size);
+    return HONE_OK;
+}
+
+hone_status hone_problem_reference_at(const hone_problem *problem, const hone_array *operands, const int64_t *index, int64_t n,
+                                      double *out, int threads)
+{
+    int last = problem->n_steps - 1;
+    probe p = {.problem = problem, .operands = operands, .index = index, .n = n, .threads = threads};
+    hone_scalar *values = hone_alloc((size_t)n * sizeof *values);
+    if (!values) return HONE_NO_MEMORY;
+    hone_status status = probe_step(&p, last, index, values);
+    bool is_float = hone_dtype_is_float(problem->steps[last].out[0].dtype);
+    for (int64_t k = 0; k < n && status == HONE_OK; k++) out[k] = is_float ? values[k].f : (double)values[k].i;
+    for (int s = 0; s <= last; s++) hone_free(p.memo[s]);
+    hone_free(values);
+    return status;
+}
