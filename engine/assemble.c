@@ -2,6 +2,7 @@
 #include "engine/assemble_priv.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
