@@ -57,7 +57,7 @@ static hone_status add_outputs(hone_graph *graph, hone_node *node, const hone_te
     return HONE_OK;
 }
 
-int hone_graph_add_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in)
+hone_status hone_graph_put_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in, int *number)
 {
     const hone_tensor *tensors[HONE_INPUTS_MAX] = {NULL};
     hone_tensor out[HONE_OUTPUTS_MAX];
@@ -66,14 +66,22 @@ int hone_graph_add_node(hone_graph *graph, const char *name, const char *origin,
         node.in[k] = k < call->n_in ? in[k] : -1;
         if (node.in[k] >= 0) tensors[k] = &graph->values[node.in[k]].tensor;
     }
-    if (hone_call_shape(call, tensors, out) != HONE_OK) return -1;
-    if (hone_grow(&graph->nodes, (size_t)graph->n_nodes, &graph->nodes_capacity, sizeof *graph->nodes, NODES_MAX)) return -1;
+    hone_status status = hone_call_shape(call, tensors, out);
+    if (status != HONE_OK) return status;
+    if (hone_grow(&graph->nodes, (size_t)graph->n_nodes, &graph->nodes_capacity, sizeof *graph->nodes, NODES_MAX)) return HONE_NO_MEMORY;
     node.name = hone_arena_strdup(graph->arena, name);
     node.origin = hone_arena_strdup(graph->arena, origin);
     node.call = *call;
-    if (!node.name || !node.origin || add_outputs(graph, &node, out) != HONE_OK) return -1;
+    if (!node.name || !node.origin || add_outputs(graph, &node, out) != HONE_OK) return HONE_NO_MEMORY;
     graph->nodes[graph->n_nodes] = node;
-    return graph->n_nodes++;
+    *number = graph->n_nodes++;
+    return HONE_OK;
+}
+
+int hone_graph_add_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in)
+{
+    int node;
+    return hone_graph_put_node(graph, name, origin, call, in, &node) == HONE_OK ? node : -1;
 }
 
 int hone_graph_add_constant(hone_graph *graph, const char *name, const hone_tensor *tensor, const void *data)

@@ -46,6 +46,8 @@ void hone_graph_free(hone_graph *graph);                 // NULL is legal
 int hone_graph_add_value(hone_graph *graph, const char *name, const hone_tensor *tensor);    // -1 = recorded failure
 // Runs the op's shape rule and makes the output values (named NAME, NAME.1, ...). Returns the node, or -1 with the reason recorded.
 int hone_graph_add_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in);
+// The same with the status: HONE_USAGE when the operands do not fit.
+hone_status hone_graph_put_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in, int *node);
 // A constant with its own copy of data.
 int hone_graph_add_constant(hone_graph *graph, const char *name, const hone_tensor *tensor, const void *data);
 // uses[value] = how many node operands and network outputs read it. Caller frees with hone_free.

@@ -6,7 +6,8 @@
 
 #include "engine/graph.h"
 
-// --shapes x:1x3x640x640,mask:1x128
+// --shapes x:1x3x640x640,mask:1x128. A name is an input's, an input's position ("0:1x3x640x640"), or that of a symbolic dim
+// ("batch:1", which binds it wherever it stands).
 typedef struct hone_shapes {
     int n;
     struct { char name[256]; int rank; int64_t dims[HONE_RANK_MAX]; } items[32];
@@ -28,13 +29,27 @@ typedef struct hone_import_options {
     bool simplify;                     // fold constants and batch norms, recognise decomposed forms
 } hone_import_options;
 
-typedef struct hone_import_report {    // for inspect; clear with hone_import_report_clear
-    hone_text text;                    // one line per fact
+typedef struct hone_import_count {     // one ONNX operator of the network
+    char op[96];                       // with its domain when that is not ONNX's own
+    int nodes, refused;
+    char reason[256];                  // of the first refused one
+} hone_import_count;
+
+typedef struct hone_import_report {    // for inspect; starts zeroed, clear with hone_import_report_clear
+    hone_text text;                    // one line per unsupported node: name (op): reason
+    hone_text inputs;                  // one line per input as the file declares it: name type [dims]
+    hone_text needed;                  // one line per network input whose values decide shapes
     int unsupported;
     int folded;                        // nodes folded to constants
     int recognised;                    // decomposed forms replaced
+    hone_import_count *counts;         // owned, sorted by operator
+    int n_counts;
+    size_t counts_capacity;
+    int64_t ir_version, opset;
+    char producer[64];
 } hone_import_report;
 
+// Large constants may point into the mapped file, aligned for their type. The graph keeps the file open.
 hone_status hone_import(const char *path, const hone_import_options *options, hone_import_report *report, hone_graph **graph);
 void hone_import_report_clear(hone_import_report *report);
 
