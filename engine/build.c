@@ -52,7 +52,7 @@ static hone_status want_ports(const hone_graph *graph, const hone_precision *pre
 
 static hone_status want_group(const hone_view *view, const hone_group *group, const hone_target *target, const hone_precision *precision,
                               hone_problem *scratch, wanted_list *list) {
-    unsigned layouts = precision ? hone_group_layouts(view, group, target, precision) : 1u << HONE_ROW;
+    unsigned layouts = precision ? hone_group_layouts(view, group, target) : 1u << HONE_ROW;
     for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
         if (!(layouts & 1u << layout)) continue;
         hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, scratch);

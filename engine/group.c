@@ -223,18 +223,18 @@ static bool touches_image(const hone_view *view, const hone_group *group) {
     return false;
 }
 
-unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target, const hone_precision *precision) {
+unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target) {
     const unsigned row = 1u << HONE_ROW, nhwc = 1u << HONE_NHWC;
     if (!touches_image(view, group)) return row;
-    bool convolution = false;
+    bool window = false;
     for (int k = 0; k < group->n_nodes; k++) {
         const hone_node *node = &view->graph->nodes[group->nodes[k]];
         if (!kind_takes_nhwc(node)) return row;
-        convolution |= node->call.op->kind == HONE_OP_CONV;
+        window |= node->call.op->kind == HONE_OP_CONV || node->call.op->kind == HONE_OP_POOL;
     }
-    // Tensor cores read channels innermost: vendor libraries convert row-major 16-bit images themselves, at a cost (cuDNN's guide,
-    // "Tensor layouts"), so that variant is never worth a measurement.
-    if (convolution && !strcmp(target->kind, "cuda") && precision && hone_dtype_size(precision->dtype) == 2) return nhwc;
+    // Tensor cores read channels innermost, and vendor libraries convert row-major images themselves, at a cost (cuDNN's guide,
+    // "Tensor layouts"): on a GPU the row-major variant is not worth a measurement.
+    if (window && !strcmp(target->kind, "cuda")) return nhwc;
     return row | nhwc;
 }
 

@@ -71,7 +71,7 @@ hone_status hone_group_problem(const hone_view *view, const hone_group *group, c
 // False for groups that no float enters or leaves: they have one variant.
 bool hone_group_has_float(const hone_view *view, const hone_group *group);
 // Layouts worth proposing for a group on a target (HONE_ROW, HONE_NHWC as bits 1 and 2).
-unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target, const hone_precision *precision);
+unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target);
 
 // Proposes with every rule, node by node.
 hone_status hone_groups_propose(const hone_view *view, hone_group_list *list);

@@ -140,7 +140,7 @@ static hone_status add_variant(search *s, const hone_group *group, const hone_pr
 static hone_status add_variants(search *s, const hone_group *group, const hone_precision_set *precisions) {
     if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW);
     for (int p = 0; p < precisions->n; p++) {
-        unsigned layouts = group->view ? 1u << HONE_ROW : hone_group_layouts(s->view, group, &s->costs->target, precisions->items[p]);
+        unsigned layouts = group->view ? 1u << HONE_ROW : hone_group_layouts(s->view, group, &s->costs->target);
         for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
             if (!(layouts & 1u << layout)) continue;
             hone_status status = add_variant(s, group, precisions->items[p], (hone_layout)layout);
