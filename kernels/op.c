@@ -108,9 +108,8 @@ static int word_count(const char *words)
 static hone_status check_range(const hone_call *call, const hone_attr_spec *spec, const int64_t *values)
 {
     int64_t end = spec->kind == HONE_ATTR_WORD ? word_count(spec->words) : HONE_DTYPE_COUNT;
-    int64_t begin = spec->kind == HONE_ATTR_WORD ? 0 : HONE_DTYPE_NONE + 1;
     if (spec->kind != HONE_ATTR_WORD && spec->kind != HONE_ATTR_DTYPE) return HONE_OK;
-    if (*values >= begin && *values < end) return HONE_OK;
+    if (*values >= 0 && *values < end) return HONE_OK;       // element type none: where an op allows it
     return hone_fail(HONE_USAGE, "%s: %lld is no value of %s", call->op->name, (long long)*values, spec->name);
 }
 
@@ -187,8 +186,8 @@ hone_status hone_call_set_word(hone_call *call, const char *attr, const char *wo
 
 static hone_status set_dtype(hone_call *call, const char *attr, const char *name)
 {
-    hone_dtype dtype;
-    if (!hone_dtype_parse(name, &dtype)) return hone_fail(HONE_USAGE, "%s: \"%s\" is no element type", call->op->name, name);
+    hone_dtype dtype = HONE_DTYPE_NONE;
+    if (strcmp(name, "none") && !hone_dtype_parse(name, &dtype)) return hone_fail(HONE_USAGE, "%s: \"%s\" is no element type", call->op->name, name);
     return hone_call_set_ints(call, attr, &(int64_t){dtype}, 1);
 }
 

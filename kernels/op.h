@@ -8,7 +8,7 @@
 
 #define HONE_INPUTS_MAX 16
 #define HONE_OUTPUTS_MAX 4
-#define HONE_ATTRS_MAX 8
+#define HONE_ATTRS_MAX 10
 #define HONE_ATTR_LIST 16
 
 typedef enum hone_attr_kind {

@@ -70,6 +70,10 @@ HONE_OP(bitwise_xor)
 HONE_OP(prelu)
 HONE_OP(where)
 // Reductions
+HONE_OP(reduce)
+HONE_OP(argmax)
+HONE_OP(argmin)
+HONE_OP(cumsum)
 // Movement
 // Pooling
 HONE_OP(maxpool)
