@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/library.h"
 
-extern hone_library hone_library_cuda, hone_library_nvml, hone_library_nvrtc, hone_library_cublaslt, hone_library_cudnn;
+extern hone_library hone_library_cuda, hone_library_nvml, hone_library_nvrtc, hone_library_cublaslt, hone_library_cudnn,
+    hone_library_cupti;
 
 hone_library *const hone_libraries[] = {
     &hone_library_cuda, &hone_library_nvml, &hone_library_nvrtc, &hone_library_cublaslt, &hone_library_cudnn,
+    &hone_library_cupti,
 };
 const int hone_library_count = sizeof hone_libraries / sizeof *hone_libraries;
 

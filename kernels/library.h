@@ -31,7 +31,7 @@ typedef struct hone_library {
 // Opens on first use; afterwards repeats the first answer, its sentence included.
 hone_status hone_library_open(hone_library *library);
 
-extern hone_library *const hone_libraries[];       // cuda, driver (NVML), nvrtc, cublaslt, cudnn
+extern hone_library *const hone_libraries[];       // cuda, driver (NVML), nvrtc, cublaslt, cudnn, cupti
 extern const int hone_library_count;
 
 // "cuda=13.0 driver=580.159 nvrtc=13.0 ..." of those that can be opened here, in the order of the table. Appends.
