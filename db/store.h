@@ -25,11 +25,18 @@ const char *hone_store_path(const hone_store *store);  // borrowed
 const char *hone_store_journal(const hone_store *store);   // "truncate", "wal", "memory": what is in force
 const char *hone_store_journal_reason(const hone_store *store);   // one sentence naming SQLite's version
 int hone_store_schema_version(const hone_store *store);
+hone_store *hone_store_under(const hone_store *store);     // borrowed, NULL none
+// All that is read between the two is one state of the files, and quicker. Writers wait meanwhile: keep it short.
+hone_status hone_store_begin_read(hone_store *store);
+void hone_store_end_read(hone_store *store);
 
-// Each put is one durable transaction; ids are returned. HONE_AGAIN when the file is locked for too long or the disk is full.
+// Each put is one durable transaction; ids are returned (id may be NULL). A run with a negative sequence gets its writer's next.
+// HONE_USAGE for what may not be stored: an ok without a verified time, a failure with one, a run that is not there. HONE_AGAIN when the file is locked for too long or the disk is full.
 hone_status hone_store_put_run(hone_store *store, const hone_run *run, hone_id *id);
 hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id);
 hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row);
+// Work and traffic of a problem, for reports; asked again with other numbers, the larger ones stay.
+hone_status hone_store_put_problem(hone_store *store, const char *problem, int64_t flops, int64_t bytes);
 hone_status hone_store_put_artifact(hone_store *store, const char *key, const char *kind, const void *data, size_t size_bytes);
 // Registers a network: its problems, how often each is needed.
 hone_status hone_store_put_network(hone_store *store, const hone_id *digest, const char *name, const char *const *problems,

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tables of facts, in the order in which they are dumped and loaded: what is named comes before what names it.
+#include <math.h>
+#include <string.h>
+
+#include "db/fact_priv.h"
+#include "db/identity_priv.h"
+
+#define COUNT(columns) ((int)(sizeof(columns) / sizeof *(columns)))
+
+static const hone_column run_columns[] = {
+    {"start_unix_ms", HONE_COLUMN_INT}, {"writer", HONE_COLUMN_TEXT}, {"sequence", HONE_COLUMN_INT},
+    {"effort", HONE_COLUMN_TEXT}, {"seed", HONE_COLUMN_INT}, {"options", HONE_COLUMN_TEXT},
+};
+static const hone_column measurement_columns[] = {
+    {"problem", HONE_COLUMN_PROBLEM}, {"tactic", HONE_COLUMN_TACTIC}, {"device", HONE_COLUMN_DEVICE},
+    {"toolchain", HONE_COLUMN_TOOLCHAIN}, {"depends", HONE_COLUMN_TEXT}, {"mode", HONE_COLUMN_TEXT},
+    {"verdict", HONE_COLUMN_TEXT}, {"median_ns", HONE_COLUMN_REAL}, {"mad_ns", HONE_COLUMN_REAL},
+    {"min_ns", HONE_COLUMN_REAL}, {"timer", HONE_COLUMN_TEXT}, {"workspace_bytes", HONE_COLUMN_INT},
+    {"error", HONE_COLUMN_REAL}, {"clock_mhz", HONE_COLUMN_REAL}, {"temperature_c", HONE_COLUMN_REAL},
+    {"power_w", HONE_COLUMN_REAL}, {"throttle", HONE_COLUMN_TEXT}, {"registers", HONE_COLUMN_INT},
+    {"artifact", HONE_COLUMN_TEXT}, {"run", HONE_COLUMN_RUN}, {"note", HONE_COLUMN_TEXT}, {"samples", HONE_COLUMN_SAMPLES},
+};
+static const hone_column coverage_columns[] = {
+    {"problem", HONE_COLUMN_PROBLEM}, {"device", HONE_COLUMN_DEVICE}, {"depends", HONE_COLUMN_TEXT},
+    {"source", HONE_COLUMN_TEXT}, {"version", HONE_COLUMN_INT}, {"effort", HONE_COLUMN_TEXT}, {"tried", HONE_COLUMN_INT},
+};
+static const hone_column network_columns[] = {{"digest", HONE_COLUMN_ID}, {"name", HONE_COLUMN_TEXT}};
+static const hone_column network_problem_columns[] = {
+    {"network", HONE_COLUMN_ID}, {"problem", HONE_COLUMN_PROBLEM}, {"times", HONE_COLUMN_INT},
+};
+static const hone_column plan_columns[] = {
+    {"digest", HONE_COLUMN_ID}, {"network", HONE_COLUMN_ID}, {"device", HONE_COLUMN_DEVICE},
+};
+static const hone_column plan_step_columns[] = {
+    {"plan", HONE_COLUMN_ID}, {"step", HONE_COLUMN_INT}, {"measurement", HONE_COLUMN_ID},
+};
+static const hone_column calibration_columns[] = {
+    {"network", HONE_COLUMN_ID}, {"tensor", HONE_COLUMN_TEXT}, {"data_set", HONE_COLUMN_ID}, {"method", HONE_COLUMN_TEXT},
+    {"seed", HONE_COLUMN_INT}, {"low", HONE_COLUMN_REAL}, {"high", HONE_COLUMN_REAL}, {"scale", HONE_COLUMN_REAL},
+    {"histogram", HONE_COLUMN_BYTES},
+};
+static const hone_column artifact_columns[] = {
+    {"key", HONE_COLUMN_TEXT}, {"kind", HONE_COLUMN_TEXT}, {"data", HONE_COLUMN_ZIPPED},
+};
+static const hone_column batch_columns[] = {
+    {"writer", HONE_COLUMN_TEXT}, {"sequence", HONE_COLUMN_INT}, {"ids", HONE_COLUMN_BYTES}, {"signature", HONE_COLUMN_BYTES},
+};
+static const hone_column ruling_columns[] = {
+    {"writer", HONE_COLUMN_TEXT}, {"sequence", HONE_COLUMN_INT}, {"verb", HONE_COLUMN_TEXT}, {"target", HONE_COLUMN_ID},
+    {"reason", HONE_COLUMN_TEXT}, {"made_unix_ms", HONE_COLUMN_INT}, {"signature", HONE_COLUMN_BYTES},
+};
+
+static bool is_text(const hone_value *value, const char *text)
+{
+    return value->size == strlen(text) && !memcmp(value->data, text, value->size);
+}
+
+static hone_status check_samples(const hone_value *samples)
+{
+    const double *ns = samples->data;
+    if (samples->size > HONE_SAMPLES_MAX)
+        return hone_fail(HONE_USAGE, "a measurement has %zu samples, more than the %d that are kept", samples->size, HONE_SAMPLES_MAX);
+    for (size_t i = 0; i < samples->size; i++)
+        if (!isfinite(ns[i]) || ns[i] < 0) return hone_fail(HONE_USAGE, "sample %zu of a measurement is no time", i);
+    return HONE_OK;
+}
+
+// Law 5: no time without a right answer.
+static hone_status check_measurement(const hone_value *values)
+{
+    bool ok = is_text(&values[HONE_M_VERDICT], "ok"), known = false;
+    double median = values[HONE_M_MEDIAN].real, error = values[HONE_M_ERROR].real;
+    for (int i = 0; i < HONE_VERDICT_COUNT; i++) known |= is_text(&values[HONE_M_VERDICT], hone_verdict_name((hone_verdict)i));
+    if (!known) return hone_fail(HONE_USAGE, "a measurement has a verdict that this hone does not know");
+    if (!values[HONE_M_MODE].size) return hone_fail(HONE_USAGE, "a measurement has no mode");
+    if (ok && !(median > 0 && isfinite(median))) return hone_fail(HONE_USAGE, "a measurement is ok and has no time");
+    if (ok && !(error >= 0 && isfinite(error))) return hone_fail(HONE_USAGE, "a time that was not verified cannot be stored");
+    if (!ok && (median != 0 || values[HONE_M_SAMPLES].size))
+        return hone_fail(HONE_USAGE, "a measurement that is not ok has a time");
+    for (int i = HONE_M_PROBLEM; i <= HONE_M_NOTE; i++)
+        if (measurement_columns[i].kind == HONE_COLUMN_REAL && i != HONE_M_ERROR && !isfinite(values[i].real))
+            return hone_fail(HONE_USAGE, "%s of a measurement is not finite", measurement_columns[i].name);
+    return check_samples(&values[HONE_M_SAMPLES]);
+}
+
+static hone_status check_effort(const hone_value *value)
+{
+    char effort[16];
+    if (value->size < sizeof effort) {
+        memcpy(effort, value->data, value->size);
+        effort[value->size] = 0;
+        if (hone_effort_level(effort) >= 0) return HONE_OK;
+    }
+    return hone_fail(HONE_USAGE, "'%.*s' is no effort: lookup, estimate, quick, full or exhaustive", (int)value->size, (const char *)value->data);
+}
+
+static hone_status check_run(const hone_value *values)
+{
+    if (!values[HONE_RUN_WRITER].size) return hone_fail(HONE_USAGE, "a run has no writer");
+    return check_effort(&values[HONE_RUN_EFFORT]);
+}
+
+static hone_status check_coverage(const hone_value *values)
+{
+    if (!values[HONE_C_SOURCE].size) return hone_fail(HONE_USAGE, "a coverage has no source");
+    return check_effort(&values[HONE_C_EFFORT]);
+}
+
+static hone_status check_artifact(const hone_value *values)
+{
+    if (!values[0].size) return hone_fail(HONE_USAGE, "an artifact has no key");
+    return HONE_OK;
+}
+
+#define RUN_SELECT "SELECT id, start_unix_ms, writer, sequence, effort, seed, options, number FROM run"
+#define COVERAGE_SELECT "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c" \
+    " CROSS JOIN problem p ON p.number = c.problem CROSS JOIN device d ON d.number = c.device"
+#define NETWORK_SELECT "SELECT id, digest, name FROM network"
+#define NETWORK_PROBLEM_SELECT "SELECT n.id, n.network, p.spelling, n.times FROM network_problem n" \
+    " CROSS JOIN problem p ON p.number = n.problem"
+#define PLAN_SELECT "SELECT l.id, l.digest, l.network, d.spelling FROM plan l CROSS JOIN device d ON d.number = l.device"
+#define PLAN_STEP_SELECT "SELECT id, plan, step, measurement FROM plan_step"
+#define CALIBRATION_SELECT "SELECT id, network, tensor, data_set, method, seed, low, high, scale, histogram FROM calibration"
+#define ARTIFACT_SELECT "SELECT id, key, kind, data FROM artifact"
+#define BATCH_SELECT "SELECT id, writer, sequence, ids, signature FROM batch"
+#define RULING_SELECT "SELECT id, writer, sequence, verb, target, reason, made_unix_ms, signature FROM ruling"
+
+// The dump's order is of meaning first, so that what changed together stands together; the id settles the rest.
+#define TABLE(word, columns_of, text, id, order, statement) \
+    .name = word, .columns = columns_of, .column_count = COUNT(columns_of), .select = text, .by_id = text " ORDER BY " id, \
+    .sorted = text " ORDER BY " order ", " id, .ids = "SELECT id FROM " word " ORDER BY id", .insert = statement
+
+#define INSERT(table, columns, marks) "INSERT INTO " table "(id, " columns ") VALUES(" marks ") ON CONFLICT(id) DO NOTHING"
+
+const hone_fact_table hone_facts[] = {
+    [HONE_FACT_RUN] = {TABLE("run", run_columns, RUN_SELECT, "id", "writer, sequence, start_unix_ms",
+        INSERT("run", "start_unix_ms, writer, sequence, effort, seed, options", "?, ?, ?, ?, ?, ?, ?")), .check = check_run},
+    [HONE_FACT_MEASUREMENT] = {TABLE("measurement", measurement_columns, HONE_MEASUREMENT_SELECT, "m.id",
+        "p.spelling, d.spelling, m.mode, a.spelling, t.spelling",
+        INSERT("measurement", "problem, tactic, device, toolchain, depends, mode, verdict, median_ns, mad_ns, min_ns, timer,"
+               " workspace_bytes, error, clock_mhz, temperature_c, power_w, throttle, registers, artifact, run, note, sample_count",
+               "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
+        .evidence = true, .check = check_measurement},
+    [HONE_FACT_COVERAGE] = {TABLE("coverage", coverage_columns, COVERAGE_SELECT, "c.id", "p.spelling, d.spelling, c.source, c.version",
+        INSERT("coverage", "problem, device, depends, source, version, effort, tried", "?, ?, ?, ?, ?, ?, ?, ?")), .check = check_coverage},
+    [HONE_FACT_NETWORK] = {TABLE("network", network_columns, NETWORK_SELECT, "id", "name",
+        INSERT("network", "digest, name", "?, ?, ?"))},
+    [HONE_FACT_NETWORK_PROBLEM] = {TABLE("network_problem", network_problem_columns, NETWORK_PROBLEM_SELECT, "n.id",
+        "n.network, p.spelling", INSERT("network_problem", "network, problem, times", "?, ?, ?, ?"))},
+    [HONE_FACT_PLAN] = {TABLE("plan", plan_columns, PLAN_SELECT, "l.id", "l.digest", INSERT("plan", "digest, network, device", "?, ?, ?, ?"))},
+    [HONE_FACT_PLAN_STEP] = {TABLE("plan_step", plan_step_columns, PLAN_STEP_SELECT, "id", "plan, step",
+        INSERT("plan_step", "plan, step, measurement", "?, ?, ?, ?"))},
+    [HONE_FACT_CALIBRATION] = {TABLE("calibration", calibration_columns, CALIBRATION_SELECT, "id", "network, tensor",
+        INSERT("calibration", "network, tensor, data_set, method, seed, low, high, scale, histogram", "?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
+        .evidence = true},
+    [HONE_FACT_ARTIFACT] = {TABLE("artifact", artifact_columns, ARTIFACT_SELECT, "id", "key",
+        INSERT("artifact", "key, kind, data", "?, ?, ?, ?")), .evidence = true, .check = check_artifact},
+    [HONE_FACT_BATCH] = {TABLE("batch", batch_columns, BATCH_SELECT, "id", "writer, sequence",
+        INSERT("batch", "writer, sequence, ids, signature", "?, ?, ?, ?, ?"))},
+    [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "id", "writer, sequence",
+        INSERT("ruling", "writer, sequence, verb, target, reason, made_unix_ms, signature", "?, ?, ?, ?, ?, ?, ?, ?")), .evidence = true},
+};
+const int hone_fact_count = (int)(sizeof hone_facts / sizeof *hone_facts);

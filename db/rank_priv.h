@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ranking as pure functions of evidence in memory; rank.c says the rule.
+#ifndef HONE_DB_RANK_PRIV_H
+#define HONE_DB_RANK_PRIV_H
+
+#include "base/arena.h"
+#include "db/store.h"
+
+// One measurement as it is ranked. Text and samples are borrowed.
+typedef struct hone_evidence {
+    hone_id id;
+    hone_measurement row;
+    int64_t start_unix_ms;
+    int level;             // 0 fresh, 1 stale, 2 approximate
+} hone_evidence;
+
+typedef struct hone_evidence_list {
+    hone_evidence *items;  // owned
+    size_t count, capacity;
+} hone_evidence_list;
+
+// Ranks in mode ("" = the best of the preferred order). Reorders the evidence. Caller frees *ranked with hone_free.
+hone_status hone_rank(hone_evidence_list *evidence, const char *mode, hone_ranked **ranked, size_t *count);
+
+// The 95% interval of the median of `count` ordered samples, from the binomial distribution of how many lie below it
+// (Conover, Practical Nonparametric Statistics, 3.2): indices of the two samples. Below 6 samples: the extremes.
+void hone_median_interval(size_t count, size_t *low, size_t *high);
+
+// All measurements of a problem on a device, this store's and those under it, each once, checked against its id, levels 0;
+// in id order. Strings live in the arena.
+hone_status hone_evidence_collect(hone_store *store, const char *device, const char *problem, hone_arena *arena, hone_evidence_list *list);
+
+// The verdict that speaks against a tactic under this toolchain: the newest one that no later ok has lifted. NULL none.
+const hone_evidence *hone_evidence_find_bad(const hone_evidence_list *list, const char *toolchain, const char *tactic);
+
+#endif

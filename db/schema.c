@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The schema, as the steps that lead to it. A step that was released never changes; a change is a new step.
+// Numbers are row numbers, private to a file; ids are content (fact.c).
+#include <stdio.h>
+
+#include "db/store_priv.h"
+
+static const char tables[] =
+    "CREATE TABLE schema_info(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    // The oldest program whose reading still understands this file.
+    "INSERT INTO schema_info VALUES('oldest_reader', 1);"
+
+    "CREATE TABLE device(number INTEGER PRIMARY KEY, spelling TEXT NOT NULL UNIQUE, backend TEXT NOT NULL,"
+    " architecture TEXT NOT NULL, model TEXT NOT NULL, multiprocessors INTEGER NOT NULL, memory_bytes INTEGER NOT NULL,"
+    " clock_mhz INTEGER NOT NULL, power_w INTEGER NOT NULL, threads INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE toolchain(number INTEGER PRIMARY KEY, spelling TEXT NOT NULL UNIQUE) STRICT;"
+    "CREATE TABLE toolchain_library(toolchain INTEGER NOT NULL REFERENCES toolchain(number), library TEXT NOT NULL,"
+    " version TEXT NOT NULL, PRIMARY KEY(toolchain, library)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE problem(number INTEGER PRIMARY KEY, spelling TEXT NOT NULL UNIQUE, op TEXT NOT NULL,"
+    " flops INTEGER, bytes INTEGER) STRICT;"
+    "CREATE TABLE tactic(number INTEGER PRIMARY KEY, spelling TEXT NOT NULL UNIQUE, source TEXT NOT NULL,"
+    " kernel TEXT NOT NULL, version INTEGER NOT NULL, parameters TEXT NOT NULL) STRICT;"
+
+    "CREATE TABLE run(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, start_unix_ms INTEGER NOT NULL,"
+    " writer TEXT NOT NULL, sequence INTEGER NOT NULL, effort TEXT NOT NULL, seed INTEGER NOT NULL,"
+    " options TEXT NOT NULL) STRICT;"
+    "CREATE INDEX run_by_writer ON run(writer, sequence);"
+    "CREATE TABLE run_private(run INTEGER PRIMARY KEY REFERENCES run(number), host TEXT NOT NULL,"
+    " gpu_uuid TEXT NOT NULL) STRICT;"
+
+    "CREATE TABLE measurement(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
+    " problem INTEGER NOT NULL REFERENCES problem(number), tactic INTEGER NOT NULL REFERENCES tactic(number),"
+    " device INTEGER NOT NULL REFERENCES device(number), toolchain INTEGER NOT NULL REFERENCES toolchain(number),"
+    " depends TEXT NOT NULL, mode TEXT NOT NULL, verdict TEXT NOT NULL, median_ns REAL NOT NULL, mad_ns REAL NOT NULL,"
+    " min_ns REAL NOT NULL, timer TEXT NOT NULL, workspace_bytes INTEGER NOT NULL, error REAL NOT NULL,"
+    " clock_mhz REAL NOT NULL, temperature_c REAL NOT NULL, power_w REAL NOT NULL, throttle TEXT NOT NULL,"
+    " registers INTEGER NOT NULL, artifact TEXT NOT NULL, run INTEGER NOT NULL REFERENCES run(number),"
+    " note TEXT NOT NULL, sample_count INTEGER NOT NULL) STRICT;"
+    // Serves a lookup by device and problem; and, as a covering index, the devices, problems and toolchains that have rows.
+    "CREATE INDEX measurement_by_device ON measurement(device, problem, toolchain, run);"
+    // Little-endian float32 when every sample is exact in it, else float64: sample_count tells which.
+    "CREATE TABLE sample(measurement INTEGER PRIMARY KEY REFERENCES measurement(number), ns BLOB NOT NULL) STRICT;"
+
+    "CREATE TABLE coverage(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE,"
+    " problem INTEGER NOT NULL REFERENCES problem(number), device INTEGER NOT NULL REFERENCES device(number),"
+    " depends TEXT NOT NULL, source TEXT NOT NULL, version INTEGER NOT NULL, effort TEXT NOT NULL,"
+    " tried INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX coverage_by_device ON coverage(device, problem);"
+
+    "CREATE TABLE network(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, digest BLOB NOT NULL,"
+    " name TEXT NOT NULL) STRICT;"
+    "CREATE TABLE network_problem(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, network BLOB NOT NULL,"
+    " problem INTEGER NOT NULL REFERENCES problem(number), times INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX network_problem_by_network ON network_problem(network);"
+    "CREATE TABLE plan(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, digest BLOB NOT NULL,"
+    " network BLOB NOT NULL, device INTEGER NOT NULL REFERENCES device(number)) STRICT;"
+    "CREATE TABLE plan_step(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, plan BLOB NOT NULL,"
+    " step INTEGER NOT NULL, measurement BLOB NOT NULL) STRICT;"
+    "CREATE INDEX plan_step_by_plan ON plan_step(plan, step);"
+    "CREATE TABLE calibration(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, network BLOB NOT NULL,"
+    " tensor TEXT NOT NULL, data_set BLOB NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL, low REAL NOT NULL,"
+    " high REAL NOT NULL, scale REAL NOT NULL, histogram BLOB NOT NULL) STRICT;"
+    "CREATE INDEX calibration_by_network ON calibration(network);"
+    "CREATE TABLE artifact(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, key TEXT NOT NULL, kind TEXT NOT NULL,"
+    " data BLOB NOT NULL) STRICT;"
+    "CREATE INDEX artifact_by_key ON artifact(key);"
+    "CREATE TABLE batch(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, writer TEXT NOT NULL,"
+    " sequence INTEGER NOT NULL, ids BLOB NOT NULL, signature BLOB NOT NULL) STRICT;"
+    "CREATE TABLE ruling(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, writer TEXT NOT NULL,"
+    " sequence INTEGER NOT NULL, verb TEXT NOT NULL, target BLOB NOT NULL, reason TEXT NOT NULL,"
+    " made_unix_ms INTEGER NOT NULL, signature BLOB NOT NULL) STRICT;";
+
+// best_tactic says in SQL what hone_store_rank says for evidence taken under one toolchain (rank.c explains the rule).
+static const char views[] =
+    "CREATE VIEW measurement_flat AS SELECT lower(hex(m.id)) AS id, d.spelling AS device, d.architecture, d.model,"
+    " t.spelling AS toolchain, m.depends, p.spelling AS problem, p.op, p.flops, p.bytes, a.spelling AS tactic, a.source,"
+    " a.kernel, a.version, m.mode, m.verdict, m.median_ns, m.mad_ns, m.min_ns, m.sample_count, m.timer,"
+    " m.workspace_bytes, m.error, m.clock_mhz, m.temperature_c, m.power_w, m.throttle, m.registers, m.artifact,"
+    " lower(hex(r.id)) AS run, r.start_unix_ms, r.effort, m.note"
+    " FROM measurement m JOIN device d ON d.number = m.device JOIN toolchain t ON t.number = m.toolchain"
+    " JOIN problem p ON p.number = m.problem JOIN tactic a ON a.number = m.tactic JOIN run r ON r.number = m.run;"
+
+    "CREATE VIEW best_tactic AS WITH"
+    " good AS (SELECT m.* FROM measurement m JOIN run r ON r.number = m.run WHERE m.verdict = 'ok' AND NOT EXISTS"
+    "  (SELECT 1 FROM measurement b JOIN run s ON s.number = b.run WHERE b.device = m.device AND b.problem = m.problem"
+    "   AND b.tactic = m.tactic AND b.depends = m.depends AND b.verdict IN ('wrong', 'crash', 'unstable', 'timeout')"
+    "   AND s.start_unix_ms >= r.start_unix_ms)),"
+    " placed AS (SELECT *, row_number() OVER (w ORDER BY median_ns, id) AS place,"
+    "  count(*) OVER w AS measurements FROM good WINDOW w AS (PARTITION BY device, toolchain, problem, mode, tactic)),"
+    " timed AS (SELECT device, toolchain, problem, mode, tactic, measurements, max(workspace_bytes) AS workspace_bytes,"
+    "  avg(median_ns) FILTER (WHERE place IN ((measurements + 1) / 2, (measurements + 2) / 2)) AS median_ns"
+    "  FROM placed GROUP BY device, toolchain, problem, mode, tactic),"
+    " compared AS (SELECT *, min(median_ns) OVER (PARTITION BY device, toolchain, problem, mode) AS fastest_ns,"
+    "  count(*) OVER (PARTITION BY device, toolchain, problem, mode) AS tactics FROM timed),"
+    " chosen AS (SELECT c.*, a.spelling AS tactic_spelling, row_number() OVER (PARTITION BY c.device, c.toolchain,"
+    "  c.problem, c.mode ORDER BY c.median_ns > c.fastest_ns * 1.005, CASE WHEN c.median_ns > c.fastest_ns * 1.005"
+    "  THEN c.median_ns END, c.workspace_bytes, a.spelling) AS choice FROM compared c JOIN tactic a ON a.number = c.tactic)"
+    " SELECT d.spelling AS device, t.spelling AS toolchain, p.spelling AS problem, p.op, c.mode,"
+    " c.tactic_spelling AS tactic, c.median_ns, c.fastest_ns, c.workspace_bytes, c.measurements, c.tactics"
+    " FROM chosen c JOIN device d ON d.number = c.device JOIN toolchain t ON t.number = c.toolchain"
+    " JOIN problem p ON p.number = c.problem WHERE c.choice = 1;"
+
+    "CREATE VIEW run_summary AS SELECT lower(hex(r.id)) AS id, r.start_unix_ms, r.writer, r.sequence, r.effort, r.options,"
+    " count(m.number) AS measurements, count(m.number) FILTER (WHERE m.verdict = 'ok') AS measurements_ok,"
+    " count(DISTINCT m.problem) AS problems, count(DISTINCT m.tactic) AS tactics,"
+    " coalesce(sum(m.sample_count), 0) AS samples FROM run r LEFT JOIN measurement m ON m.run = r.number GROUP BY r.number;";
+
+const char *const hone_schema_migrations[HONE_STORE_SCHEMA] = {tables, views};
+
+hone_status hone_schema_migrate(hone_store *store, int target)
+{
+    hone_status status;
+    int64_t version = 0;
+    char sql[64];
+    if ((status = hone_store_begin(store)) != HONE_OK) return status;
+    HONE_TRY(hone_store_pragma(store, "PRAGMA user_version", &version));      // again: another process may have been first
+    for (; version < target; version++) HONE_TRY(hone_store_exec(store, hone_schema_migrations[version]));
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", HONE_STORE_APPLICATION, (int)version);
+    HONE_TRY(hone_store_exec(store, sql));
+    store->version = (int)version;
+out:
+    return hone_store_end(store, status);
+}
+
+static hone_status check_newer(hone_store *store, int64_t version)
+{
+    int64_t oldest = INT32_MAX;
+    if (store->access == HONE_STORE_READ) {
+        hone_status status = hone_store_pragma(store, "SELECT value FROM schema_info WHERE name = 'oldest_reader'", &oldest);
+        if (status != HONE_OK) return status;
+        if (oldest <= HONE_STORE_SCHEMA) return HONE_OK;
+    }
+    return hone_fail(HONE_DAMAGED, "%s has schema version %d, made by a newer hone; this one writes version %d: update hone, "
+                     "or keep the file for the newer one", store->path, (int)version, HONE_STORE_SCHEMA);
+}
+
+static hone_status check_owner(hone_store *store, int64_t version, int64_t objects)
+{
+    int64_t application = 0;
+    hone_status status = hone_store_pragma(store, "PRAGMA application_id", &application);
+    if (status != HONE_OK) return status;
+    if (application == HONE_STORE_APPLICATION && version >= 1 && objects) return HONE_OK;
+    if (application == HONE_STORE_APPLICATION)
+        return hone_fail(HONE_DAMAGED, "%s is a hone database without a schema version or without tables: it is damaged; "
+                         "take it from a copy or a dump", store->path);
+    return hone_fail(HONE_DAMAGED, "%s is the SQLite database of another program, not hone's", store->path);
+}
+
+hone_status hone_schema_open(hone_store *store)
+{
+    int64_t version = 0, objects = 0, hostile = 0;
+    hone_status status;
+    HONE_TRY(hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema", &objects));
+    HONE_TRY(hone_store_pragma(store, "PRAGMA user_version", &version));
+    if (!objects && !version && store->access == HONE_STORE_CREATE) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
+    HONE_TRY(check_owner(store, version, objects));
+    HONE_TRY(hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR rootpage = 0 AND type = 'table'",
+                               &hostile));
+    if (hostile)
+        return hone_fail(HONE_DAMAGED, "%s holds triggers or virtual tables, which no hone database has", store->path);
+    store->version = (int)version;
+    if (version > HONE_STORE_SCHEMA) return check_newer(store, version);
+    if (version < HONE_STORE_SCHEMA && store->access != HONE_STORE_READ) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
+out:
+    return status;
+}

@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "db/store_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/zip.h"
+
+// A file of up to this size is checked as a whole when it is opened (some 10 ms for each 16 MiB); a larger one by `hone db check`.
+enum { CHECKED_WHEN_OPENED_BYTES = 64 << 20 };
+
+static const struct { int code; hone_status status; const char *way_out; } meanings[] = {
+    {SQLITE_BUSY, HONE_AGAIN, "; other programs hold its lock: try again later"},
+    {SQLITE_LOCKED, HONE_AGAIN, "; it is locked: try again later"},
+    {SQLITE_PROTOCOL, HONE_AGAIN, "; try again later"},
+    {SQLITE_FULL, HONE_AGAIN, "; make room on the disk and try again"},
+    {SQLITE_NOMEM, HONE_NO_MEMORY, ""},
+    {SQLITE_CORRUPT, HONE_DAMAGED, "; the file is damaged: take it from a copy or a dump"},
+    {SQLITE_NOTADB, HONE_DAMAGED, "; it is no hone database, or damaged"},
+    {SQLITE_FORMAT, HONE_DAMAGED, "; the file is damaged: take it from a copy or a dump"},
+    {SQLITE_ERROR, HONE_DAMAGED, "; the file does not have hone's tables: take it from a copy or a dump"},
+    {SQLITE_CONSTRAINT, HONE_DAMAGED, "; the file breaks its own rules: take it from a copy or a dump"},
+    {SQLITE_MISMATCH, HONE_DAMAGED, "; the file breaks its own rules: take it from a copy or a dump"},
+    {SQLITE_TOOBIG, HONE_DAMAGED, "; a value is larger than any that hone writes"},
+    {SQLITE_READONLY, HONE_IO, "; give write permission on the file and its folder"},
+    {SQLITE_PERM, HONE_IO, ""},
+    {SQLITE_CANTOPEN, HONE_IO, ""},
+    {SQLITE_IOERR, HONE_IO, ""},
+};
+
+hone_status hone_store_fail(hone_store *store, int code, const char *what)
+{
+    const char *said = store->handle ? sqlite3_errmsg(store->handle) : sqlite3_errstr(code);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++)
+        if ((code & 0xff) == meanings[i].code)
+            return hone_fail(meanings[i].status, "cannot %s %s: %s%s", what, store->path, said, meanings[i].way_out);
+    return hone_fail(HONE_INTERNAL, "cannot %s %s: %s (SQLite's code %d)", what, store->path, said, code);
+}
+
+hone_status hone_store_ready(hone_store *store)
+{
+    if (store->owner == getpid()) return HONE_OK;
+    return hone_fail(HONE_INTERNAL, "the database %s is used by a process that did not open it", store->path);
+}
+
+hone_status hone_store_prepare(hone_store *store, const char *sql, sqlite3_stmt **statement)
+{
+    for (size_t i = 0; i < store->statement_count; i++) {
+        if (store->statements[i].sql != sql) continue;
+        *statement = store->statements[i].handle;
+        sqlite3_reset(*statement);
+        sqlite3_clear_bindings(*statement);
+        return HONE_OK;
+    }
+    HONE_ASSERT(store->statement_count < HONE_STATEMENTS_MAX);
+    int code = sqlite3_prepare_v3(store->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+    if (code != SQLITE_OK) return hone_store_fail(store, code, "read");
+    store->statements[store->statement_count++] = (hone_statement){sql, *statement};
+    return HONE_OK;
+}
+
+hone_status hone_store_step(hone_store *store, sqlite3_stmt *statement, bool *row)
+{
+    int code = sqlite3_step(statement);
+    *row = code == SQLITE_ROW;
+    if (*row) return HONE_OK;
+    hone_status status = code == SQLITE_DONE ? HONE_OK
+        : hone_store_fail(store, code, sqlite3_stmt_readonly(statement) ? "read" : "write");
+    sqlite3_reset(statement);
+    return status;
+}
+
+hone_status hone_store_exec(hone_store *store, const char *sql)
+{
+    int code = sqlite3_exec(store->handle, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? HONE_OK : hone_store_fail(store, code, "use");
+}
+
+hone_status hone_store_pragma(hone_store *store, const char *sql, int64_t *value)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->handle, sql, -1, &statement, NULL);
+    if (code == SQLITE_OK) code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) *value = sqlite3_column_int64(statement, 0);
+    hone_status status = code == SQLITE_ROW || code == SQLITE_DONE ? HONE_OK : hone_store_fail(store, code, "read");
+    sqlite3_finalize(statement);
+    return status;
+}
+
+// SQLite's own waiting sleeps up to 100 ms and lets a late comer starve; many short sleeps of random length do not.
+static int wait_for_lock(void *user, int attempts)
+{
+    hone_store *store = user;
+    if (attempts == 0) store->wait_start_ns = hone_clock_ns();
+    if (hone_clock_ns() - store->wait_start_ns > HONE_STORE_WAIT_NS) return 0;
+    hone_sleep_ns(200000 + hone_rng_bits((uint64_t)store->owner, 0, (uint64_t)hone_clock_ns()) % 2000000);
+    return 1;
+}
+
+hone_status hone_store_begin(hone_store *store)
+{
+    hone_status status = hone_store_ready(store);
+    if (status != HONE_OK) return status;
+    if (store->access == HONE_STORE_READ)
+        return hone_fail(HONE_USAGE, "the database %s was opened for reading only", store->path);
+    if (store->reading) return hone_fail(HONE_INTERNAL, "%s is being read in one transaction and cannot be written", store->path);
+    int code = sqlite3_exec(store->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+    return code == SQLITE_OK ? HONE_OK : hone_store_fail(store, code, "write");
+}
+
+static void forget_rows(hone_store *store)
+{
+    for (int i = 0; i < HONE_SPELLINGS; i++) store->known[i].number = 0;
+    store->known_run_number = 0;
+}
+
+hone_status hone_store_end(hone_store *store, hone_status status)
+{
+    if (status == HONE_OK) {
+        int code = sqlite3_exec(store->handle, "COMMIT", NULL, NULL, NULL);
+        if (code == SQLITE_OK) return HONE_OK;
+        status = hone_store_fail(store, code, "write");
+    }
+    forget_rows(store);       // their numbers may have been given in what is rolled back now
+    if (!sqlite3_get_autocommit(store->handle)) sqlite3_exec(store->handle, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+hone_status hone_store_begin_read(hone_store *store)
+{
+    for (hone_store *at = store; at; at = at->under) {
+        int code = at->reading++ ? SQLITE_OK : sqlite3_exec(at->handle, "BEGIN", NULL, NULL, NULL);
+        if (code != SQLITE_OK) return hone_store_fail(at, code, "read");
+    }
+    return HONE_OK;
+}
+
+void hone_store_end_read(hone_store *store)
+{
+    for (hone_store *at = store; at; at = at->under)
+        if (at->reading && !--at->reading) sqlite3_exec(at->handle, "COMMIT", NULL, NULL, NULL);
+}
+
+// ---- opening
+
+typedef struct glance {            // what a file is, before SQLite sees it
+    bool missing, empty, sqlite, wal, dump, zipped;
+    int64_t size_bytes;
+} glance;
+
+static hone_status look(const char *path, glance *seen)
+{
+    static const unsigned char zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
+    unsigned char head[20] = {0};
+    struct stat facts;
+    memset(seen, 0, sizeof *seen);
+    if (stat(path, &facts)) {
+        seen->missing = errno == ENOENT;
+        return seen->missing ? HONE_OK : hone_fail(HONE_DAMAGED, "cannot open the database %s: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(facts.st_mode))
+        return hone_fail(HONE_DAMAGED, "%s is %s, not a database file", path, S_ISDIR(facts.st_mode) ? "a folder" : "no regular file");
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return hone_fail(HONE_DAMAGED, "cannot open the database %s: %s", path, strerror(errno));
+    ssize_t got = read(file, head, sizeof head);
+    close(file);
+    if (got < 0) return hone_fail(HONE_IO, "cannot read the database %s: %s", path, strerror(errno));
+    seen->size_bytes = facts.st_size;
+    seen->empty = facts.st_size == 0;
+    seen->sqlite = !memcmp(head, "SQLite format 3", 16);
+    seen->wal = seen->sqlite && (head[18] == 2 || head[19] == 2);
+    seen->dump = got > 10 && !memcmp(head, "hone-dump ", 10);
+    seen->zipped = !memcmp(head, zstd_magic, 4);
+    return HONE_OK;
+}
+
+static hone_status check_glance(const char *path, hone_store_access access, const glance *seen)
+{
+    if (seen->missing && access != HONE_STORE_CREATE)
+        return hone_fail(HONE_USAGE, "there is no database %s: `hone tune --db %s` or `hone db load` make one", path, path);
+    if (seen->missing || seen->sqlite) return HONE_OK;
+    if (seen->empty && access == HONE_STORE_CREATE) return HONE_OK;       // left by a process that was killed while it made the file
+    if (seen->empty) return hone_fail(HONE_DAMAGED, "the database %s is empty", path);
+    if (!seen->dump && !seen->zipped)
+        return hone_fail(HONE_DAMAGED, "%s is neither a hone database nor a dump of one", path);
+    if (access != HONE_STORE_READ)
+        return hone_fail(HONE_USAGE, "%s is a dump, which is only read: make a database of it with `hone db load DATABASE %s`", path, path);
+    return HONE_OK;
+}
+
+// A URI, so that no character of a path has a meaning of its own.
+static hone_status print_uri(const char *path, bool immutable, hone_text *uri)
+{
+    hone_text_printf(uri, "%s", path[0] == '/' ? "file://" : "file:./");
+    for (const char *at = path; *at; at++) {
+        bool plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || strchr("/._-", *at);
+        hone_text_printf(uri, plain ? "%c" : "%%%02X", (unsigned char)*at);
+    }
+    if (immutable) hone_text_printf(uri, "?immutable=1");
+    return hone_text_status(uri);
+}
+
+static hone_status connect(hone_store *store, const char *uri, int flags)
+{
+    int code = sqlite3_open_v2(uri, &store->handle, flags | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    if (code != SQLITE_OK) return hone_store_fail(store, code, "open");
+    sqlite3_busy_handler(store->handle, wait_for_lock, store);
+    sqlite3_db_config(store->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(store->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(store->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(store->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+    sqlite3_db_config(store->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+    sqlite3_limit(store->handle, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_limit(store->handle, SQLITE_LIMIT_LENGTH, (int)HONE_ARTIFACT_MAX + (1 << 20));
+    return hone_store_exec(store, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY");
+}
+
+static hone_status check_whole(hone_store *store)
+{
+    sqlite3_stmt *statement;
+    bool row;
+    hone_status status = hone_store_prepare(store, "PRAGMA integrity_check(1)", &statement);
+    if (status == HONE_OK) status = hone_store_step(store, statement, &row);
+    if (status != HONE_OK) return status;
+    const char *said = (const char *)sqlite3_column_text(statement, 0);
+    if (!said || strcmp(said, "ok"))
+        status = hone_fail(HONE_DAMAGED, "the database %s is damaged (%s): take it from a copy or a dump", store->path,
+                           said ? said : "no answer");
+    sqlite3_reset(statement);
+    return status;
+}
+
+static hone_status open_file(hone_store *store, const glance *seen, bool immutable)
+{
+    hone_status status;
+    hone_text uri;
+    int flags = immutable ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;     // a reader too may have to finish a killed writer's roll-back
+    hone_text_init(&uri);
+    if (store->access == HONE_STORE_CREATE) flags |= SQLITE_OPEN_CREATE;
+    if (store->access != HONE_STORE_READ) HONE_TRY(hone_place_check(store->path));
+    HONE_TRY(print_uri(store->path, immutable, &uri));
+    HONE_TRY(connect(store, hone_text_get(&uri), flags));
+    HONE_TRY(hone_journal_apply(store, seen->wal && !immutable));
+    if (immutable) snprintf(store->journal, sizeof store->journal, "immutable");
+    if (seen->sqlite && seen->size_bytes <= CHECKED_WHEN_OPENED_BYTES) HONE_TRY(check_whole(store));
+    HONE_TRY(hone_schema_open(store));
+    if (store->access == HONE_STORE_READ) HONE_TRY(hone_store_exec(store, "PRAGMA query_only = ON"));
+out:
+    hone_text_clear(&uri);
+    return status;
+}
+
+static hone_status open_memory(hone_store *store)
+{
+    hone_status status;
+    store->access = HONE_STORE_CREATE;
+    HONE_TRY(connect(store, "file::memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+    HONE_TRY(hone_schema_open(store));
+    snprintf(store->journal, sizeof store->journal, "memory");
+    snprintf(store->reason, sizeof store->reason, "SQLite %s holds the rows in memory", sqlite3_libversion());
+out:
+    return status;
+}
+
+static hone_status open_dump(hone_store *store, const glance *seen)
+{
+    char *data = NULL;
+    void *text = NULL;
+    size_t size = 0;
+    int64_t added;
+    hone_status status;
+    HONE_TRY(hone_file_read(store->path, HONE_DUMP_MAX, &data, &size));
+    if (seen->zipped) {
+        HONE_TRY(hone_unzip(data, size, HONE_DUMP_MAX, &text, &size));
+        hone_free(data);
+        data = text;
+    }
+    HONE_TRY(open_memory(store));
+    HONE_TRY(hone_store_load(store, data, size, &added));
+    HONE_TRY(hone_store_exec(store, "PRAGMA query_only = ON"));
+    store->access = HONE_STORE_READ;
+out:
+    hone_free(data);
+    return status == HONE_DAMAGED ? hone_fail_in(status, "the dump %s", store->path) : status;
+}
+
+static hone_status new_store(const char *path, hone_store_access access, hone_store **store)
+{
+    hone_store *made = hone_calloc(1, sizeof *made);
+    if (!made) return HONE_NO_MEMORY;
+    made->owner = getpid();
+    made->access = access;
+    made->path = hone_strdup(path);
+    if (!made->path) {
+        hone_free(made);
+        return HONE_NO_MEMORY;
+    }
+    *store = made;
+    return HONE_OK;
+}
+
+static hone_status open_store(const char *path, hone_store_access access, bool immutable, hone_store **store)
+{
+    hone_store *made = NULL;
+    hone_status status;
+    glance seen;
+    HONE_TRY(look(path, &seen));
+    HONE_TRY(check_glance(path, access, &seen));
+    HONE_TRY(new_store(path, access, &made));
+    if (seen.dump || seen.zipped) HONE_TRY(open_dump(made, &seen));
+    else HONE_TRY(open_file(made, &seen, immutable));
+    *store = made;
+    made = NULL;
+out:
+    hone_store_close(made);
+    return status;
+}
+
+hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store)
+{
+    return open_store(path, access, false, store);
+}
+
+void hone_store_layer(hone_store *store, hone_store *under)
+{
+    while (store->under) store = store->under;
+    store->under = under;
+}
+
+void hone_store_close(hone_store *store)
+{
+    if (!store) return;
+    hone_store_close(store->under);
+    for (size_t i = 0; i < store->statement_count; i++) sqlite3_finalize(store->statements[i].handle);
+    sqlite3_close(store->handle);
+    for (int i = 0; i < HONE_SPELLINGS; i++) hone_free(store->known[i].spelling);
+    hone_arena_free(store->answers);
+    hone_free(store->path);
+    hone_free(store);
+}
+
+const char *hone_store_path(const hone_store *store) { return store->path; }
+const char *hone_store_journal(const hone_store *store) { return store->journal; }
+const char *hone_store_journal_reason(const hone_store *store) { return store->reason; }
+int hone_store_schema_version(const hone_store *store) { return store->version; }
+hone_store *hone_store_under(const hone_store *store) { return store->under; }
+
+// ---- the default stores
+
+static hone_status find_own(char *path, size_t capacity)
+{
+    const char *named = getenv("HONE_DB");
+    if (!named || !*named) return hone_path_data("hone.db", path, capacity);
+    if ((size_t)snprintf(path, capacity, "%s", named) >= capacity) return hone_fail(HONE_USAGE, "HONE_DB names too long a path");
+    return HONE_OK;
+}
+
+// Beside the program in a build folder, in share/hone of its prefix when installed.
+static bool find_bundled(char *path, size_t capacity)
+{
+    static const char *const places[] = {"bundled.db", "../share/hone/bundled.db"};
+    char program[3072];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (size <= 0) return false;
+    program[size] = 0;
+    *strrchr(program, '/') = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, capacity, "%s/%s", program, places[i]);
+        if (hone_path_exists(path)) return true;
+    }
+    return false;
+}
+
+static hone_status open_own(bool writable, hone_store **store)
+{
+    char path[4096], folder[4096], *slash;
+    hone_status status = find_own(path, sizeof path);
+    if (status != HONE_OK) return status;
+    if (!writable && !hone_path_exists(path)) return HONE_OK;
+    snprintf(folder, sizeof folder, "%s", path);
+    if (writable && (slash = strrchr(folder, '/')) && slash > folder) {
+        *slash = 0;
+        if ((status = hone_folder_make(folder)) != HONE_OK) return status;
+    }
+    return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
+}
+
+hone_status hone_store_open_default(const char *path, bool writable, hone_store **store)
+{
+    hone_store *own = NULL, *bundled = NULL;
+    char found[4096];
+    hone_status status;
+    if (path) return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
+    HONE_TRY(open_own(writable, &own));
+    if (find_bundled(found, sizeof found)) HONE_TRY(open_store(found, HONE_STORE_READ, true, &bundled));
+    if (!own && !bundled) {
+        HONE_TRY(new_store("(no database)", HONE_STORE_CREATE, &own));
+        HONE_TRY(open_memory(own));
+    }
+    if (own && bundled) hone_store_layer(own, bundled);
+    *store = own ? own : bundled;
+    return HONE_OK;
+out:
+    hone_store_close(own);
+    hone_store_close(bundled);
+    return status;
+}

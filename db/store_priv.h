@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of a store: the connection, cached statements, transactions. The one include of SQLite.
+// Statements are cached by the address of their SQL, which therefore is a string constant.
+#ifndef HONE_DB_STORE_PRIV_H
+#define HONE_DB_STORE_PRIV_H
+
+#include <sqlite3.h>
+#include <sys/types.h>
+
+#include "base/arena.h"
+#include "db/store.h"
+
+#define HONE_STORE_SCHEMA 2               // user_version written by this program
+#define HONE_STORE_APPLICATION 0x686f6e65 // application_id: "hone"
+#define HONE_STORE_WAIT_NS 30000000000LL  // how long a lock is waited for
+#define HONE_ARTIFACT_MAX ((size_t)256 << 20)
+#define HONE_DUMP_MAX ((size_t)2 << 30)
+
+enum { HONE_STATEMENTS_MAX = 128, HONE_SPELLINGS = 4 };
+
+typedef struct hone_statement {
+    const char *sql;
+    sqlite3_stmt *handle;
+} hone_statement;
+
+typedef struct hone_known {               // the last spelling looked up in a table, and its row
+    char *spelling;
+    size_t size;
+    int64_t number;                       // 0 none
+} hone_known;
+
+struct hone_store {
+    sqlite3 *handle;
+    char *path;
+    pid_t owner;
+    hone_store_access access;
+    int version;
+    char journal[16];
+    char reason[200];
+    int64_t wait_start_ns;
+    hone_statement statements[HONE_STATEMENTS_MAX];
+    size_t statement_count;
+    hone_known known[HONE_SPELLINGS];
+    hone_id known_run;
+    int64_t known_run_number;             // 0 none
+    hone_arena *answers;                  // strings of the last ranking
+    int reading;                          // hone_store_begin_read without its end
+    hone_store *under;                    // owned, NULL none
+};
+
+// store.c: SQLite's answer as a status with a sentence: "cannot WHAT PATH: ..."
+hone_status hone_store_fail(hone_store *store, int code, const char *what);
+hone_status hone_store_prepare(hone_store *store, const char *sql, sqlite3_stmt **statement);   // cached, reset, cleared
+// One step: *row says whether there is a row. At the end and on failure the statement is reset.
+hone_status hone_store_step(hone_store *store, sqlite3_stmt *statement, bool *row);
+hone_status hone_store_exec(hone_store *store, const char *sql);         // any number of statements without answers
+hone_status hone_store_pragma(hone_store *store, const char *sql, int64_t *value);
+hone_status hone_store_begin(hone_store *store);                         // immediate; refused on a store opened for reading
+hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
+hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
+
+// place.c: where a database may live, and by which journal.
+bool hone_journal_allows_wal(int sqlite_version);                        // sqlite3_libversion_number()
+bool hone_place_is_network(int64_t file_system_magic, const char *file_system_name);   // name "" unknown
+hone_status hone_place_check(const char *path);                          // HONE_USAGE on a network file system
+hone_status hone_journal_apply(hone_store *store, bool file_is_wal);
+
+// schema.c
+hone_status hone_schema_open(hone_store *store);                         // checks, creates or migrates as access says
+hone_status hone_schema_migrate(hone_store *store, int target);
+extern const char *const hone_schema_migrations[HONE_STORE_SCHEMA];
+
+#endif
