@@ -60,7 +60,8 @@ HOSTILE_OBJ := $(call objects,$(HOSTILE_SRC))
 LIBHONE := $(B)/libhone.so.$(VERSION)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hone)
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
-	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC))
+	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
+	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -90,6 +91,11 @@ $(B)/tests/unit: $(UNIT_OBJ) $(ALL_OBJ)
 $(B)/tests/hone-hostile: $(CMD_OBJ) $(filter-out $(B)/obj/kernels/sources.o,$(ALL_OBJ)) $(HOSTILE_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Programs that need a GPU; never part of `make check`.
+$(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(ALL_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
