@@ -22,11 +22,11 @@ typedef struct hone_timing_request {
     void *workspace;                        // runnable->workspace_bytes; NULL when 0
     hone_captured *captured;                // not NULL: each sample is one replay of it, and the six fields above are ignored
     int warmups;                            // untimed runs before the first sample
-    int samples;                            // 1..HONE_SAMPLES_MAX
+    int samples;                            // 1..HONE_TIMING_SAMPLES_MAX
     bool cold;                              // the last-level cache is overwritten before every sample
 } hone_timing_request;
 
-#define HONE_SAMPLES_MAX 1000000
+#define HONE_TIMING_SAMPLES_MAX 1000000
 
 typedef struct hone_timer {
     const char *name;                       // as measurements record it

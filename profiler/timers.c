@@ -34,8 +34,8 @@ const hone_timer *hone_timer_choose(hone_device *device)
 
 hone_status hone_timer_measure(const hone_timer *timer, const hone_timing_request *request, double *samples_ns)
 {
-    if (request->samples < 1 || request->samples > HONE_SAMPLES_MAX || request->warmups < 0)
-        return hone_fail(HONE_USAGE, "%d samples after %d warm-ups cannot be taken: 1 to %d samples", request->samples, request->warmups, HONE_SAMPLES_MAX);
+    if (request->samples < 1 || request->samples > HONE_TIMING_SAMPLES_MAX || request->warmups < 0)
+        return hone_fail(HONE_USAGE, "%d samples after %d warm-ups cannot be taken: 1 to %d samples", request->samples, request->warmups, HONE_TIMING_SAMPLES_MAX);
     if (strcmp(timer->device, request->device->api->kind))
         return hone_fail(HONE_USAGE, "timer %s serves %s devices, not %s", timer->name, timer->device, request->device->api->kind);
     if (!request->captured && (!request->runnable || request->n_sets < 1)) return hone_fail(HONE_USAGE, "nothing to time was given");
