@@ -31,4 +31,14 @@ static inline hone_scalar hone_array_scalar(const hone_array *array, int64_t ind
     return (hone_scalar){(double)array->i[index], array->i[index]};
 }
 
+// Where the output element at coordinates `at` comes from: a flat index of the input, or -1 for the fill value.
+typedef int64_t hone_move_from(const void *user, const int64_t *at);
+
+// out[at] = in[from(at)] for every element, in parallel.
+void hone_move(const hone_array *in, hone_array *out, hone_scalar fill, hone_move_from *from, const void *user, int threads);
+// The whole of one array into another of as many elements.
+void hone_array_copy(const hone_array *from, hone_array *to);
+// Index operands as i64 in 0..bound-1 (negative ones count from the end); bounds[k % period] belongs to entry k. Caller frees *made.
+hone_status hone_index_resolve(const hone_call *call, const hone_array *index, const int64_t *bounds, int64_t period, int64_t **made);
+
 #endif
