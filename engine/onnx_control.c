@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control flow that is settled at import: If with a known condition. And the operators that are refused, with the reason.
+#include <string.h>
+
+#include "engine/onnx_rules_priv.h"
+
+static hone_status branch(onnx_import *im, const int *in, int n_in, int *out)
+{
+    int64_t condition;
+    int n;
+    (void)n_in;
+    const onnx_attr *yes = onnx_find_attr(im, "then_branch"), *no = onnx_find_attr(im, "else_branch");
+    if (!yes || !no || !yes->g || !no->g) return hone_fail(HONE_MODEL, "a branch is missing");
+    hone_status status = onnx_const_ints(im, in[0], "the condition", &condition, 1, &n);
+    if (status != HONE_OK) return status;
+    if (n != 1) return hone_fail(HONE_MODEL, "the condition holds %d values", n);
+    return onnx_import_branch(im, condition ? yes->g : no->g, condition ? "then" : "else", im->node->n_outputs, out);
+}
+
+static hone_status refuse(onnx_import *im, const int *in, int n_in, int *out)
+{
+    (void)in, (void)n_in, (void)out;
+    return hone_fail(HONE_MODEL, "%s", onnx_rule_word(im));
+}
+
+#define ANY 0, HONE_IMPORT_OPERANDS, HONE_IMPORT_OPERANDS
+
+static const char loops[] = "loops run a number of times that only the running network knows";
+static const char random_numbers[] = "it draws random numbers";
+static const char sequences[] = "sequences and optional values are not supported";
+static const char strings[] = "strings are not supported";
+static const char recurrent[] = "recurrent layers are not supported";
+static const char data_shape[] = "the shape of its result depends on the data";
+static const char signals[] = "signal transforms are not supported";
+
+const onnx_rule onnx_rules_control[] = {
+    {"If", 0, 0, 1, 1, HONE_IMPORT_OPERANDS, branch, NULL},
+    {"Loop", 0, 0, ANY, refuse, loops},
+    {"Scan", 0, 0, ANY, refuse, loops},
+    {"SequenceMap", 0, 0, ANY, refuse, sequences},
+    {"SequenceAt", 0, 0, ANY, refuse, sequences},
+    {"SequenceConstruct", 0, 0, ANY, refuse, sequences},
+    {"SequenceEmpty", 0, 0, ANY, refuse, sequences},
+    {"SequenceErase", 0, 0, ANY, refuse, sequences},
+    {"SequenceInsert", 0, 0, ANY, refuse, sequences},
+    {"SequenceLength", 0, 0, ANY, refuse, sequences},
+    {"SplitToSequence", 0, 0, ANY, refuse, sequences},
+    {"ConcatFromSequence", 0, 0, ANY, refuse, sequences},
+    {"Optional", 0, 0, ANY, refuse, sequences},
+    {"OptionalGetElement", 0, 0, ANY, refuse, sequences},
+    {"OptionalHasElement", 0, 0, ANY, refuse, sequences},
+    {"RandomNormal", 0, 0, ANY, refuse, random_numbers},
+    {"RandomNormalLike", 0, 0, ANY, refuse, random_numbers},
+    {"RandomUniform", 0, 0, ANY, refuse, random_numbers},
+    {"RandomUniformLike", 0, 0, ANY, refuse, random_numbers},
+    {"Multinomial", 0, 0, ANY, refuse, random_numbers},
+    {"Bernoulli", 0, 0, ANY, refuse, random_numbers},
+    {"StringNormalizer", 0, 0, ANY, refuse, strings},
+    {"StringConcat", 0, 0, ANY, refuse, strings},
+    {"StringSplit", 0, 0, ANY, refuse, strings},
+    {"RegexFullMatch", 0, 0, ANY, refuse, strings},
+    {"TfIdfVectorizer", 0, 0, ANY, refuse, strings},
+    {"RNN", 0, 0, ANY, refuse, recurrent},
+    {"GRU", 0, 0, ANY, refuse, recurrent},
+    {"LSTM", 0, 0, ANY, refuse, recurrent},
+    {"Unique", 0, 0, ANY, refuse, data_shape},
+    {"NonMaxSuppression", 0, 0, ANY, refuse, data_shape},
+    {"DFT", 0, 0, ANY, refuse, signals},
+    {"STFT", 0, 0, ANY, refuse, signals},
+    {"MelWeightMatrix", 0, 0, ANY, refuse, signals},
+    {0},
+};
