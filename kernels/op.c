@@ -257,7 +257,7 @@ hone_status hone_call_init(hone_call *call, const char *op_name, int n_in)
     call->op = hone_op_find(op_name);
     if (!call->op) return hone_fail(HONE_USAGE, "there is no op \"%s\"", op_name);
     call->n_in = n_in;
-    call->n_out = call->op->outputs;
+    call->n_out = 1;
     for (int k = 0; k < call->op->n_attrs; k++) {
         const hone_attr_spec *spec = &call->op->attrs[k];
         call->attrs[k].n = -1;
@@ -338,6 +338,8 @@ hone_status hone_call_shape(hone_call *call, const hone_tensor *const *in, hone_
     hone_status status;
     HONE_TRY(check_inputs(call, in));
     HONE_TRY(check_attrs(call));
+    if (call->n_out < 1 || call->n_out > call->op->outputs)
+        return hone_fail(HONE_USAGE, "%s has 1 to %d outputs, not %d", call->op->name, call->op->outputs, call->n_out);
     memcpy(all, in, (size_t)call->n_in * sizeof *in);
     HONE_TRY(call->op->shape(call, all, out));
     for (int k = 0; k < call->n_out; k++) {

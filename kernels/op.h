@@ -42,7 +42,7 @@ struct hone_op;
 typedef struct hone_call {
     const struct hone_op *op;
     int n_in;                 // operands given, absent optional ones in between counted
-    int n_out;
+    int n_out;                // outputs asked for, 1..op->outputs; hone_call_init says 1
     hone_attr attrs[HONE_ATTRS_MAX];
 } hone_call;
 
@@ -80,10 +80,10 @@ typedef struct hone_op {
     const char *domains;             // one letter an operand, n p u w i a; the last repeats; NULL: all n
     const hone_attr_spec *attrs;
     int n_attrs;
-    int outputs;                     // most outputs
+    int outputs;                     // most outputs; a call may ask for fewer
     // Output element types and dims (layout ROW) from the inputs; in[k] NULL when absent. May complete attributes
-    // that have a canonical explicit form (negative axes, -1 in a reshape). HONE_USAGE says what does not fit. Ops whose number
-    // of outputs varies set call->n_out (it is `outputs` before).
+    // that have a canonical explicit form (negative axes, -1 in a reshape). HONE_USAGE says what does not fit. Fills
+    // call->n_out entries of out.
     hone_status (*shape)(hone_call *call, const hone_tensor *const *in, hone_tensor *out);
     // Plain C in double precision; arrays are row-major. in[k].tensor.dtype is NONE when absent. out has call->n_out arrays,
     // initialised (shaped by the shape rule, zeroed) by hone_call_reference, which also wraps integer results to their type.

@@ -485,6 +485,7 @@ static hone_status topk_shape(hone_call *call, const hone_tensor *const *in, hon
     if (at == rank - 1) axis->i[0] = -1;
     hone_shape_same(call, in, out);
     out[0].dims[at] = k;
+    if (call->n_out == 1) return HONE_OK;
     out[1] = out[0];
     out[1].dtype = HONE_I64;
     return HONE_OK;
@@ -506,7 +507,8 @@ static int by_value(const void *a, const void *b)
 
 typedef struct ranking {
     const hone_array *x;
-    hone_array *out;
+    hone_array *values;
+    int64_t *indices;                  // NULL when not asked for
     int64_t length, k, inner;
     bool largest;
     candidate *scratch;                // length entries a worker
@@ -525,8 +527,8 @@ static void rank_line(const ranking *r, int64_t line, candidate *all)
     qsort(all, (size_t)r->length, sizeof *all, by_value);
     for (int64_t j = 0; j < r->k; j++) {
         int64_t from = (outer * r->length + all[j].index) * r->inner + column, to = (outer * r->k + j) * r->inner + column;
-        copy_run(r->x, from, &r->out[0], to, 1);
-        r->out[1].i[to] = all[j].index;
+        copy_run(r->x, from, r->values, to, 1);
+        if (r->indices) r->indices[to] = all[j].index;
     }
 }
 
@@ -541,7 +543,7 @@ static hone_status topk_reference(const hone_call *call, const hone_array *in, h
     const hone_tensor *x = &in[0].tensor;
     int64_t axis = hone_call_int(call, "axis");
     axis += axis < 0 ? x->rank : 0;
-    ranking r = {.x = &in[0], .out = out, .length = x->dims[axis], .k = hone_call_int(call, "k"),
+    ranking r = {.x = &in[0], .values = &out[0], .indices = call->n_out > 1 ? out[1].i : NULL, .length = x->dims[axis], .k = hone_call_int(call, "k"),
                  .inner = product(x->dims, (int)axis + 1, x->rank), .largest = hone_call_int(call, "largest")};
     int workers = threads > 1 ? threads : 1;
     r.scratch = hone_alloc((size_t)(r.length * workers) * sizeof *r.scratch);

@@ -93,6 +93,10 @@ hone_status hone_problem_finish(hone_problem *problem)
     for (int k = 0; k < problem->n_operands; k++) HONE_TRY(hone_tensor_check(&problem->operands[k]));
     HONE_TRY(check_refs(problem));
     const hone_step *last = &problem->steps[problem->n_steps - 1];
+    for (int s = 0; s + 1 < problem->n_steps; s++) {       // nothing reads their other outputs
+        problem->steps[s].call.n_out = 1;
+        memset(&problem->steps[s].out[1], 0, sizeof problem->steps[s].out - sizeof problem->steps[s].out[0]);
+    }
     problem->n_out = last->call.n_out;
     memcpy(problem->out, last->out, sizeof problem->out);
     problem->out[0].layout = default_layout(problem);
@@ -127,7 +131,7 @@ typedef struct reader {
     hone_call call;
     hone_ref in[HONE_INPUTS_MAX];
     bool given[HONE_ATTRS_MAX];
-    bool has_out, has_layout, has_math;
+    bool has_outs, has_out, has_layout, has_math;
     hone_dtype out_dtype;
     hone_layout out_layout;
 } reader;
@@ -183,6 +187,17 @@ static hone_status read_out(reader *r, const char *word, const char *value)
     return HONE_OK;
 }
 
+static hone_status read_outs(reader *r, const char *word, const char *value)
+{
+    int64_t outs;
+    hone_scan scan = {value};
+    if (r->has_outs || r->has_out || r->has_math || !hone_scan_int(&scan, &outs) || *scan.at || outs < 1 || outs > r->call.op->outputs)
+        return hone_fail(HONE_USAGE, "\"%s\": outs= is a number up to %d here, once, before out= and math=", word, r->call.op->outputs);
+    r->call.n_out = (int)outs;
+    r->has_outs = true;
+    return HONE_OK;
+}
+
 static hone_status read_math(reader *r, const char *word, const char *value)
 {
     bool is_tf32 = !strcmp(value, "tf32");
@@ -198,9 +213,10 @@ static hone_status read_word(reader *r, const char *word)
     hone_scan scan = {word};
     if (!hone_scan_word(&scan, name, sizeof name) || !hone_scan_char(&scan, '='))
         return hone_fail(HONE_USAGE, "\"%s\" is not of the form NAME=VALUE", word);
+    if (!strcmp(name, "outs")) return read_outs(r, word, scan.at);
     if (!strcmp(name, "out")) return read_out(r, word, scan.at);
     if (!strcmp(name, "math")) return read_math(r, word, scan.at);
-    if (r->has_out || r->has_math) return hone_fail(HONE_USAGE, "\"%s\" stands behind out= or math=, which end a problem", word);
+    if (r->has_outs || r->has_out || r->has_math) return hone_fail(HONE_USAGE, "\"%s\" stands behind what ends a problem", word);
     int operand = find_operand(r->call.op, name);
     if (operand >= 0) return read_operand(r, operand, word, scan.at);
     int attr = hone_op_attr_index(r->call.op, name);
@@ -226,7 +242,7 @@ static hone_status read_call(reader *r, hone_scan *scan, bool *is_last)
         HONE_TRY(read_word(r, word));
     }
     *is_last = strcmp(word, "|") != 0;
-    if (!*is_last && (r->has_out || r->has_math)) return hone_fail(HONE_USAGE, "out= and math= stand at the end of a problem");
+    if (!*is_last && (r->has_outs || r->has_out || r->has_math)) return hone_fail(HONE_USAGE, "outs=, out= and math= stand at the end of a problem");
     HONE_TRY(hone_problem_add_step(r->problem, &r->call, r->in));
 out:
     return status;
@@ -288,6 +304,7 @@ void hone_problem_print(const hone_problem *problem, hone_text *text)
         print_step(problem, &problem->steps[s], &seen, text);
     }
     const hone_tensor *natural = &problem->steps[problem->n_steps - 1].out[0], *out = &problem->out[0];
+    if (problem->n_out > 1) hone_text_printf(text, " outs=%d", problem->n_out);
     bool is_default_layout = out->layout == default_layout(problem);
     if (out->dtype != natural->dtype || !is_default_layout) {
         hone_text_printf(text, " out=%s", hone_dtype_name(out->dtype));

@@ -5,7 +5,7 @@
 //
 // Calls are joined by " | ". An operand is a tensor (a new external operand, numbered from 0 in reading order), "@2" (external operand 2
 // again) or "$0" (result of call 0). Attributes follow in the op's declared order, defaults dropped. At the end, where they differ from
-// their defaults: "out=f16:nhwc" (element type and layout of the result; default: the type that the shape rule gives, which for float results is that of
+// their defaults: "outs=2" (how many outputs of the last call are wanted; default 1), "out=f16:nhwc" (element type and layout of the result; default: the type that the shape rule gives, which for float results is that of
 // the first float operand unless the op says otherwise, and the layout of the first operand of the same rank) and "math=tf32" (products of f32 operands may be rounded to TF32; default f32).
 // Results of calls before the last are kept in float (or their integer type) and never rounded to a 16-bit type.
 // Only the last call's outputs leave the problem. Values: plain data, copyable by assignment.
