@@ -280,15 +280,10 @@ static int compare_ids(const void *a, const void *b)
 
 hone_status hone_evidence_collect(hone_store *store, const char *device, const char *problem, hone_arena *arena, hone_evidence_list *list)
 {
-    size_t from = list->count, kept = list->count;
     for (hone_store *at = store; at; at = at->under) {
         hone_status status = collect_layer(at, device, problem, arena, list);
         if (status != HONE_OK) return status;
     }
-    if (list->count > from) qsort(list->items + from, list->count - from, sizeof *list->items, compare_ids);
-    for (size_t i = from; i < list->count; i++)
-        if (kept == from || !hone_id_equal(&list->items[kept - 1].id, &list->items[i].id)) list->items[kept++] = list->items[i];
-    list->count = kept;
     return HONE_OK;
 }
 
@@ -400,6 +395,7 @@ hone_status hone_store_each_failure(hone_store *store, const hone_question *ques
     if (status == HONE_OK && list.count) qsort(list.items, list.count, sizeof *list.items, compare_tactics);
     for (size_t i = 0; status == HONE_OK && i < list.count; i++) {
         const hone_measurement *row = &list.items[i].row;
+        if (i && hone_id_equal(&list.items[i - 1].id, &list.items[i].id)) continue;
         if (row->verdict == HONE_VERDICT_OK || (question->mode && *question->mode && strcmp(question->mode, row->mode))) continue;
         status = each(user, row->tactic, row->verdict, row->note);
     }
@@ -522,7 +518,9 @@ hone_status hone_store_each_measurement(hone_store *store, const char *device, c
     hone_evidence_list list = {0};
     hone_arena *arena = hone_arena_new(ANSWER_BYTES_MAX);
     hone_status status = arena ? hone_evidence_collect(store, device, problem, arena, &list) : HONE_NO_MEMORY;
-    for (size_t i = 0; status == HONE_OK && i < list.count; i++) status = each(user, &list.items[i].id, &list.items[i].row);
+    if (status == HONE_OK && list.count) qsort(list.items, list.count, sizeof *list.items, compare_ids);
+    for (size_t i = 0; status == HONE_OK && i < list.count; i++)
+        if (!i || !hone_id_equal(&list.items[i - 1].id, &list.items[i].id)) status = each(user, &list.items[i].id, &list.items[i].row);
     hone_free(list.items);
     hone_arena_free(arena);
     return status;

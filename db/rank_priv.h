@@ -19,15 +19,15 @@ typedef struct hone_evidence_list {
     size_t count, capacity;
 } hone_evidence_list;
 
-// Ranks in mode ("" = the best of the preferred order). Reorders the evidence. Caller frees *ranked with hone_free.
+// Ranks in mode ("" = the best of the preferred order). Sorts the evidence and drops duplicates. Caller frees *ranked with hone_free.
 hone_status hone_rank(hone_evidence_list *evidence, const char *mode, hone_ranked **ranked, size_t *count);
 
 // The 95% interval of the median of `count` ordered samples, from the binomial distribution of how many lie below it
 // (Conover, Practical Nonparametric Statistics, 3.2): indices of the two samples. Below 6 samples: the extremes.
 void hone_median_interval(size_t count, size_t *low, size_t *high);
 
-// All measurements of a problem on a device, this store's and those under it, each once, checked against its id, levels 0;
-// in id order. Strings live in the arena.
+// All measurements of a problem on a device, this store's and those under it, checked against their ids, levels 0; one that
+// several layers hold comes several times. Strings live in the arena.
 hone_status hone_evidence_collect(hone_store *store, const char *device, const char *problem, hone_arena *arena, hone_evidence_list *list);
 
 // The verdict that speaks against a tactic under this toolchain: the newest one that no later ok has lifted. NULL none.

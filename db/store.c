@@ -15,8 +15,8 @@
 #include "base/rng.h"
 #include "base/zip.h"
 
-// A file of up to this size is checked as a whole when it is opened (some 10 ms for each 16 MiB); a larger one by `hone db check`.
-enum { CHECKED_WHEN_OPENED_BYTES = 64 << 20 };
+// A file of up to this size is checked as a whole when it is opened (some 8 ms for each MiB); a larger one by `hone db check`.
+enum { CHECKED_WHEN_OPENED_BYTES = 32 << 20 };
 
 static const struct { int code; hone_status status; const char *way_out; } meanings[] = {
     {SQLITE_BUSY, HONE_AGAIN, "; other programs hold its lock: try again later"},

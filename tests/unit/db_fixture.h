@@ -91,9 +91,10 @@ __attribute__((unused)) static void fixture_fill(hone_store *store, int reversed
         row.sample_count = 9;
         row.problem = i % 3 ? GEMM : CONV;
         row.artifact = i % 4 == 1 ? "key-1" : "";
-        row.note = i == 7 ? "two\nlines, a\ttab and a \\" : "";
+        row.note = i == 6 ? "two\nlines, a\ttab and a \\" : "";
         if (i % 4 == 3) {
             row = fixture_failure(&runs[i / 12], tactics[3], i % 8 == 3 ? HONE_VERDICT_UNSUPPORTED : HONE_VERDICT_CRASH);
+            row.problem = i % 3 ? GEMM : CONV;
             row.note = "CUDNN_STATUS_NOT_SUPPORTED";
         }
         OK(hone_store_put_measurement(store, &row, NULL));
