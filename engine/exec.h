@@ -13,12 +13,20 @@ typedef struct hone_exec hone_exec;
 // versions is HONE_USAGE naming each difference and the way out, unless allow_other_versions.
 hone_status hone_engine_new(const hone_plan *plan, hone_device *device, bool allow_other_versions, hone_engine **engine);
 void hone_engine_free(hone_engine *engine);
+// Runs each distinct problem and tactic of the plan once, alone, on random operands drawn from seed, and compares with the reference.
+// HONE_NUMERIC names the first step that is off. Takes as long as the reference of the whole network.
+hone_status hone_engine_verify(hone_engine *engine, uint64_t seed, int threads);
+
+// ||have - want|| / ||want||; equal infinities and NaN in the same place count as equal, others make it infinite.
+double hone_array_error(const hone_array *have, const hone_array *want);
 
 typedef struct hone_exec_options {
-    int lanes;                 // streams used; 0: as the plan says. 1, 2 and 4 give bit-identical output
+    int lanes;                 // most streams used; 0: as the plan says. 1, 2 and 4 give bit-identical output
     bool no_graph;             // direct launches instead of a captured graph
 } hone_exec_options;
 
+// options NULL: the defaults. Where the device can, one inference on zeros is run and then captured. Slots of one engine may be made, run
+// and freed in different threads at once; one slot belongs to one thread at a time.
 hone_status hone_exec_new(hone_engine *engine, const hone_exec_options *options, hone_exec **exec);
 void hone_exec_free(hone_exec *exec);
 // Host memory in the port's type, row-major. Copies in stream order; data must stay until the next run returns or hone_exec_sync.
@@ -30,7 +38,8 @@ hone_status hone_exec_get_output(hone_exec *exec, int port, void *data, size_t s
 // must have been made with `hone_exec_keep`.
 hone_status hone_exec_read(hone_exec *exec, int buffer, hone_array *array);
 hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec);     // a slot whose buffers share no bytes: every value can be read
-// Time of each step alone, in order, median of `repeats`, in ns; times has plan->n_steps entries.
+// Time of each step alone, in order, median of `repeats`, in ns; times has plan->n_steps entries. Inputs must have been set. Where the
+// device captures, a step's time is that of a node in a graph of 16 of the same step, so the gap between nodes is in it.
 hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns);
 
 #endif

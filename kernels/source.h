@@ -58,6 +58,9 @@ struct hone_runnable {                 // a source's own struct begins with it
     hone_device *device;               // borrowed
     size_t workspace_bytes;            // known after prepare
     int kernels;                       // device kernels launched by one run; 0 unknown
+    // Runs may overlap on several streams and come from several threads, as long as they share no outputs and no workspace. A runnable that
+    // keeps state of a run in itself (host buffers) says true here, and every slot prepares its own.
+    bool exclusive;
 };
 
 typedef struct hone_source {

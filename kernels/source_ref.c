@@ -168,7 +168,7 @@ static hone_status prepare(const hone_problem *problem, const hone_tactic *tacti
     ref_runnable *self = hone_calloc(1, sizeof *self);
     if (!self) return HONE_NO_MEMORY;
     bool is_direct = !strcmp(device->api->kind, "cpu");
-    self->base = (hone_runnable){.api = is_direct ? &direct_api : &staged_api, .device = device};
+    self->base = (hone_runnable){.api = is_direct ? &direct_api : &staged_api, .device = device, .exclusive = !is_direct};
     self->problem = *problem;
     self->threads = device->target.threads > 0 ? device->target.threads : hone_cpu_count();
     *runnable = &self->base;

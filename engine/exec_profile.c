@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps timed one at a time. They run in the plan's order, so that a step finds its operands as they are in an inference.
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "engine/exec_priv.h"
+
+enum { INNER = 16, REPEATS_MAX = 4096 };      // launches of a step in one captured graph
+
+typedef struct profile {
+    hone_exec *exec;
+    hone_device *device;
+    hone_stream *stream;
+    int begin, end;            // events
+    int repeats;
+    double *samples;
+} profile;
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *samples, int n)
+{
+    qsort(samples, (size_t)n, sizeof *samples, by_value);
+    return n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+}
+
+// NULL where the device does not capture.
+static hone_status capture_step(profile *p, int step, hone_captured **captured)
+{
+    *captured = NULL;
+    hone_status status = p->device->api->capture(p->device, p->stream, true, NULL);
+    if (status == HONE_DECLINED) return HONE_OK;
+    if (status != HONE_OK) return status;
+    hone_status inside = HONE_OK;
+    for (int k = 0; k < INNER && inside == HONE_OK; k++) inside = hone_exec_run_step(p->exec, step, p->stream);
+    status = p->device->api->capture(p->device, p->stream, false, captured);
+    return inside == HONE_OK ? status : inside;
+}
+
+static hone_status time_once(profile *p, int step, hone_captured *captured, double *ns)
+{
+    hone_status status;
+    HONE_TRY(p->device->api->record(p->device, p->stream, p->begin));
+    if (captured) HONE_TRY(p->device->api->replay(p->device, p->stream, captured, false));
+    else HONE_TRY(hone_exec_run_step(p->exec, step, p->stream));
+    HONE_TRY(p->device->api->record(p->device, p->stream, p->end));
+    HONE_TRY(p->device->api->sync(p->device, p->stream));
+    status = p->device->api->elapsed(p->device, p->begin, p->end, ns);
+    if (captured) *ns /= INNER;
+out:
+    return status;
+}
+
+static hone_status time_step(profile *p, int step, double *ns)
+{
+    hone_captured *captured;
+    hone_status status = capture_step(p, step, &captured);
+    for (int k = 0; k < p->repeats && status == HONE_OK; k++) status = time_once(p, step, captured, &p->samples[k]);
+    if (captured) (void)p->device->api->replay(p->device, p->stream, captured, true);
+    if (status == HONE_OK) *ns = median(p->samples, p->repeats);
+    return status;
+}
+
+hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns)
+{
+    hone_event_pool *pool = exec->engine->events;
+    profile p = {.exec = exec, .device = exec->engine->device, .stream = exec->streams[0], .begin = -1, .end = -1, .repeats = repeats};
+    if (repeats < 1 || repeats > REPEATS_MAX) return hone_fail(HONE_USAGE, "a step is timed 1 to %d times, not %d", REPEATS_MAX, repeats);
+    hone_status status = HONE_NO_MEMORY;
+    p.samples = hone_alloc((size_t)repeats * sizeof *p.samples);
+    if (!p.samples) goto out;
+    HONE_TRY(hone_exec_sync(exec));
+    HONE_TRY(hone_event_take(pool, &p.begin));
+    HONE_TRY(hone_event_take(pool, &p.end));
+    for (int s = 0; s < exec->engine->plan->n_steps; s++) HONE_TRY(time_step(&p, s, &times_ns[s]));
+out:
+    if (p.begin >= 0) hone_event_give(pool, p.begin);
+    if (p.end >= 0) hone_event_give(pool, p.end);
+    hone_free(p.samples);
+    return status;
+}
