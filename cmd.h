@@ -3,7 +3,11 @@
 #ifndef HONE_CMD_H
 #define HONE_CMD_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
+#include "base/text.h"
+#include "db/store.h"
 
 int hone_cmd_build(int argc, char **argv);
 int hone_cmd_conform(int argc, char **argv);
@@ -19,5 +23,6 @@ int hone_cmd_why(int argc, char **argv);
 int hone_cmd_worker(int argc, char **argv);
 
 int hone_cmd_fail(hone_status status);     // prints the sentence of this thread, returns the exit code
+hone_status hone_cmd_print(hone_text *text);     // the whole text on stdout, with a newline behind it when it has none
 
 #endif

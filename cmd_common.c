@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+int hone_cmd_fail(hone_status status)
+{
+    fprintf(stderr, "hone: %s\n", hone_error_text());
+    return hone_status_exit_code(status);
+}
+
+hone_status hone_cmd_print(hone_text *text)
+{
+    hone_status status = hone_text_status(text);
+    if (status != HONE_OK) return status;
+    const char *data = hone_text_get(text);
+    bool ends = text->size && data[text->size - 1] == '\n';
+    if (fwrite(data, 1, text->size, stdout) == text->size && (ends || putchar('\n') != EOF) && !fflush(stdout)) return HONE_OK;
+    return hone_fail(HONE_IO, "cannot write to the standard output: %s", strerror(errno));
+}

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: Apache-2.0
+// hone db info|dump|load|merge|check: looking after databases.
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/zip.h"
+#include "cmd.h"
+#include "db/store.h"
+
+enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON };
+
+typedef struct request {
+    const char *db;
+    const char *output;
+    const char *files[FILES_MAX];
+    size_t file_count;
+    int keep;
+    bool json;
+} request;
+
+static const struct argp_option info_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
+    {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
+};
+static const struct argp_option dump_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
+    {"output", 'o', "FILE", 0, "Write to FILE, compressed when its name ends with .zst (default: standard output)", 0},
+    {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0}, {0},
+};
+static const struct argp_option change_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database that receives (default: the first argument); made when missing", 0}, {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    request *asked = state->input;
+    char *end;
+    switch (key) {
+    case KEY_DB: asked->db = argument; return 0;
+    case KEY_JSON: asked->json = true; return 0;
+    case 'o': asked->output = argument; return 0;
+    case KEY_KEEP:
+        asked->keep = (int)strtol(argument, &end, 10);
+        if (*end || asked->keep < 1 || asked->keep > 1000) argp_error(state, "--keep wants a number from 1 to 1000, not '%s'", argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (asked->file_count == FILES_MAX) argp_error(state, "at most %d files at once", FILES_MAX);
+        asked->files[asked->file_count++] = argument;
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// ---- info
+
+static hone_status add_device(void *user, const char *spelling, int64_t measurements)
+{
+    hone_text_printf(user, "device        %s\n              %" PRId64 " measurements\n", spelling, measurements);
+    return HONE_OK;
+}
+
+static hone_status print_info(hone_store *store, const hone_store_counts *counts)
+{
+    hone_text text;
+    hone_text_init(&text);
+    for (hone_store *at = store; at; at = hone_store_under(at))
+        hone_text_printf(&text, "%s %s\n              schema version %d, journal %s: %s\n", at == store ? "database     " : "over         ",
+                         hone_store_path(at), hone_store_schema_version(at), hone_store_journal(at), hone_store_journal_reason(at));
+    hone_text_printf(&text, "holds         %" PRId64 " measurements (%" PRId64 " samples) of %" PRId64 " tactics for %" PRId64 " problems\n"
+                     "              %" PRId64 " runs, %" PRId64 " coverage rows, %" PRId64 " networks, %" PRId64 " plans, %" PRId64
+                     " artifacts, %.1f MiB\n", counts->measurements, counts->samples, counts->tactics, counts->problems, counts->runs,
+                     counts->coverage, counts->networks, counts->plans, counts->artifacts, (double)counts->bytes / (1 << 20));
+    hone_status status = hone_store_each_device(store, add_device, &text);
+    if (status == HONE_OK) status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status add_device_json(void *user, const char *spelling, int64_t measurements)
+{
+    hone_json_open(user, NULL, '{');
+    hone_json_text(user, "device", spelling);
+    hone_json_int(user, "measurements", measurements);
+    hone_json_close(user, '}');
+    return HONE_OK;
+}
+
+static void add_counts_json(hone_json *json, const hone_store_counts *counts)
+{
+    const struct { const char *name; int64_t value; } all[] = {
+        {"devices", counts->devices}, {"toolchains", counts->toolchains}, {"problems", counts->problems}, {"tactics", counts->tactics},
+        {"runs", counts->runs}, {"measurements", counts->measurements}, {"samples", counts->samples}, {"coverage", counts->coverage},
+        {"networks", counts->networks}, {"plans", counts->plans}, {"artifacts", counts->artifacts}, {"size_bytes", counts->bytes},
+    };
+    hone_json_open(json, "counts", '{');
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) hone_json_int(json, all[i].name, all[i].value);
+    hone_json_close(json, '}');
+}
+
+static hone_status print_info_json(hone_store *store, const hone_store_counts *counts)
+{
+    hone_text text;
+    hone_json json;
+    hone_text_init(&text);
+    hone_json_init(&json, &text);
+    hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "schema", "hone.db.info.1");
+    hone_json_open(&json, "databases", '[');
+    for (hone_store *at = store; at; at = hone_store_under(at)) {
+        hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "path", hone_store_path(at));
+        hone_json_int(&json, "schema_version", hone_store_schema_version(at));
+        hone_json_text(&json, "journal", hone_store_journal(at));
+        hone_json_text(&json, "journal_reason", hone_store_journal_reason(at));
+        hone_json_close(&json, '}');
+    }
+    hone_json_close(&json, ']');
+    add_counts_json(&json, counts);
+    hone_json_open(&json, "devices", '[');
+    hone_status status = hone_store_each_device(store, add_device_json, &json);
+    hone_json_close(&json, ']');
+    hone_json_close(&json, '}');
+    if (status == HONE_OK) status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status run_info(request *asked)
+{
+    hone_store *store = NULL;
+    hone_store_counts counts;
+    hone_status status;
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_count(store, &counts));
+    status = (asked->json ? print_info_json : print_info)(store, &counts);
+out:
+    hone_store_close(store);
+    return status;
+}
+
+// ---- dump
+
+static hone_status append(void *user, const char *data, size_t size)
+{
+    hone_text_append(user, data, size);
+    return HONE_OK;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    return strlen(text) >= strlen(end) && !strcmp(text + strlen(text) - strlen(end), end);
+}
+
+static hone_status write_dump(const char *path, hone_text *text)
+{
+    void *packed;
+    size_t packed_bytes;
+    if (!path) return hone_cmd_print(text);
+    if (!ends_with(path, ".zst")) return hone_file_write(path, hone_text_get(text), text->size);
+    hone_status status = hone_zip(hone_text_get(text), text->size, DUMP_LEVEL, &packed, &packed_bytes);
+    if (status != HONE_OK) return status;
+    status = hone_file_write(path, packed, packed_bytes);
+    hone_free(packed);
+    return status;
+}
+
+static hone_status run_dump(request *asked)
+{
+    hone_store *store = NULL;
+    hone_text text;      // whole before it is written: a slow reader of the output must not hold the database's lock
+    hone_status status;
+    hone_text_init(&text);
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_dump(store, asked->keep, append, &text));
+    HONE_TRY(hone_text_status(&text));
+    status = write_dump(asked->output, &text);
+out:
+    hone_text_clear(&text);
+    hone_store_close(store);
+    return status;
+}
+
+// ---- load and merge
+
+static hone_status add_file(hone_store *store, const char *path, int64_t *added)
+{
+    hone_store *from = NULL;
+    hone_status status = hone_store_open(path, HONE_STORE_READ, &from);
+    if (status == HONE_OK) status = hone_store_merge(store, from, added);
+    hone_store_close(from);
+    return status;
+}
+
+static hone_status load_file(hone_store *store, const char *path, int64_t *added)
+{
+    char *data = NULL;
+    void *plain = NULL;
+    size_t size;
+    hone_status status;
+    HONE_TRY(hone_file_read(path, (size_t)2 << 30, &data, &size));
+    if (size >= 4 && !memcmp(data, "\x28\xb5\x2f\xfd", 4)) {
+        HONE_TRY(hone_unzip(data, size, (size_t)2 << 30, &plain, &size));
+        hone_free(data);
+        data = plain;
+    }
+    HONE_TRY(hone_store_load(store, data, size, added));
+out:
+    hone_free(data);
+    return status == HONE_DAMAGED ? hone_fail_in(status, "%s", path) : status;
+}
+
+static hone_status add_files(const request *asked, hone_status (*add)(hone_store *store, const char *path, int64_t *added))
+{
+    hone_store *store = NULL;
+    hone_text text;
+    hone_status status;
+    hone_text_init(&text);
+    HONE_TRY(hone_store_open(asked->db, HONE_STORE_CREATE, &store));
+    for (size_t i = 0; i < asked->file_count; i++) {
+        int64_t added;
+        HONE_TRY(add(store, asked->files[i], &added));
+        hone_text_printf(&text, "%s: %" PRId64 " new facts\n", asked->files[i], added);
+    }
+    status = hone_cmd_print(&text);
+out:
+    hone_text_clear(&text);
+    hone_store_close(store);
+    return status;
+}
+
+static hone_status run_load(request *asked) { return add_files(asked, load_file); }
+static hone_status run_merge(request *asked) { return add_files(asked, add_file); }
+
+// ---- check
+
+static hone_status print_check(hone_store *store, const hone_text *report, bool json_wanted)
+{
+    hone_text text;
+    hone_json json;
+    hone_text_init(&text);
+    if (!json_wanted) hone_text_printf(&text, "%s%s: %s\n", hone_text_get(report), hone_store_path(store), report->size ? "damaged" : "no faults");
+    if (json_wanted) {
+        hone_json_init(&json, &text);
+        hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "schema", "hone.db.check.1");
+        hone_json_text(&json, "path", hone_store_path(store));
+        hone_json_open(&json, "faults", '[');
+        char *lines = hone_strdup(hone_text_get(report)), *rest = lines;
+        for (char *line; lines && (line = strtok_r(rest, "\n", &rest)); ) hone_json_text(&json, NULL, line);
+        hone_free(lines);
+        hone_json_close(&json, ']');
+        hone_json_close(&json, '}');
+    }
+    hone_status status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status run_check(request *asked)
+{
+    hone_store *store = NULL;
+    hone_text report;
+    hone_status status;
+    hone_text_init(&report);
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    status = hone_store_check(store, &report);
+    if (status == HONE_OK || status == HONE_DAMAGED) {
+        char sentence[1024];
+        snprintf(sentence, sizeof sentence, "%s", hone_error_text());
+        hone_status printed = print_check(store, &report, asked->json);
+        if (printed != HONE_OK) status = printed;
+        else if (status != HONE_OK) hone_fail(status, "%s", sentence);
+    }
+out:
+    hone_text_clear(&report);
+    hone_store_close(store);
+    return status;
+}
+
+// ---- the verbs
+
+static const struct verb {
+    const char *name;
+    hone_status (*run)(request *asked);
+    struct argp argp;
+    bool changes;          // needs a database and files; the others take at most a database
+} verbs[] = {
+    {"info", run_info, {info_options, parse, "[DB]", "What a database holds.", 0, 0, 0}, false},
+    {"dump", run_dump, {dump_options, parse, "[DB]", "The sorted, stable text of a database (docs/schema.md).", 0, 0, 0}, false},
+    {"load", run_load, {change_options, parse, "DB DUMP...", "Adds dumps, plain or .zst, to a database; every id is verified.", 0, 0, 0}, true},
+    {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", 0, 0, 0}, true},
+    {"check", run_check, {info_options, parse, "[DB]", "Verifies the file, every id and every reference.", 0, 0, 0}, false},
+};
+
+static const char help[] =
+    "Usage: hone db VERB [OPTION...] [FILE...]\n"
+    "  info [DB]           what a database holds\n"
+    "  dump [DB]           its sorted, stable text\n"
+    "  load DB DUMP...     add dumps\n"
+    "  merge DB FROM...    add databases or dumps\n"
+    "  check [DB]          verify the file, every id and every reference\n"
+    "`hone db VERB --help` says more.\n";
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (!strcmp(verbs[i].name, name)) return &verbs[i];
+    return NULL;
+}
+
+static hone_status settle_database(const struct verb *verb, request *asked)
+{
+    if (!asked->db && asked->file_count) {
+        asked->db = asked->files[0];
+        memmove(asked->files, asked->files + 1, --asked->file_count * sizeof *asked->files);
+    }
+    if (verb->changes && (!asked->db || !asked->file_count)) return hone_fail(HONE_USAGE, "hone db %s wants %s", verb->name, verb->argp.args_doc);
+    if (!verb->changes && asked->file_count) return hone_fail(HONE_USAGE, "hone db %s takes one database", verb->name);
+    return HONE_OK;
+}
+
+int hone_cmd_db(int argc, char **argv)
+{
+    request asked = {0};
+    char name[64];
+    if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?"))) return fputs(help, stdout) < 0;
+    const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;
+    if (!verb) {
+        fputs(help, stderr);
+        return hone_cmd_fail(hone_fail(HONE_USAGE, argc > 1 ? "db has no verb '%s'" : "db wants a verb", argc > 1 ? argv[1] : ""));
+    }
+    snprintf(name, sizeof name, "hone db %s", verb->name);
+    argv[1] = name;
+    argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
+    argp_parse(&verb->argp, argc - 1, argv + 1, 0, NULL, &asked);
+    hone_status status = settle_database(verb, &asked);
+    if (status == HONE_OK) status = verb->run(&asked);
+    return status == HONE_OK ? 0 : hone_cmd_fail(status);
+}
