@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elementwise steps run block by block over contiguous pieces of an output, while those are hot in the cache. A tail starts from values
+// that another kernel left in the output; a chain (head = false) starts from operands alone.
+#ifndef HONE_KERNELS_CPU_TAIL_H
+#define HONE_KERNELS_CPU_TAIL_H
+
+#include "kernels/cpu/blocks.h"
+#include "kernels/problem.h"
+
+typedef struct hone_cpu_tail {
+    int first, n_steps;                    // steps first .. n_steps - 1 of the problem are run
+    int rank;                              // of the output, neighbouring axes joined where all operands allow it
+    int64_t dims[HONE_RANK_MAX];           // in memory order
+    int64_t strides[HONE_OPERANDS_MAX][HONE_RANK_MAX];      // elements; 0 where broadcast
+    hone_cpu_block blocks[HONE_CALLS_MAX]; // per step
+} hone_cpu_tail;
+
+// HONE_DECLINED, with the reason, when a step is not elementwise or a type is not f32 (bool operands are taken).
+hone_status hone_cpu_tail_init(const hone_problem *problem, bool head, hone_cpu_tail *tail);
+
+// Runs the tail over values[0 .. count), which lie at flat position `start` of the output in memory order. Values are replaced.
+void hone_cpu_tail_run(const hone_cpu_tail *tail, const hone_problem *problem, void *const *operands, float *values, int64_t start,
+                       int64_t count);
+// The same for a piece that does not lie in the output yet: head values come from `from`, results go to `to` (they may be the same).
+void hone_cpu_tail_map(const hone_cpu_tail *tail, const hone_problem *problem, void *const *operands, const float *from, float *to,
+                       int64_t start, int64_t count);
+
+#endif
