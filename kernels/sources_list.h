@@ -3,3 +3,4 @@
 HONE_SOURCE(ref)
 HONE_SOURCE(cpu)
 HONE_SOURCE(cublaslt)
+HONE_SOURCE(cudnn)
