@@ -413,19 +413,30 @@ static int64_t find_param(const hone_shapes *shapes, const char *param)
     return -1;
 }
 
-static void print_input(const onnx_value *input, hone_text *text)
+static void print_type(const onnx_value *input, hone_text *text)
 {
     hone_dtype dtype = HONE_DTYPE_NONE;
     onnx_dtype(input->type, &dtype);
     bool is_tensor = !strcmp(input->kind, "tensor");
-    hone_text_printf(text, "%s %s", input->name, is_tensor && dtype != HONE_DTYPE_NONE ? hone_dtype_name(dtype) : input->kind);
+    hone_text_printf(text, "%s", is_tensor && dtype != HONE_DTYPE_NONE ? hone_dtype_name(dtype) : input->kind);
     hone_text_printf(text, input->n_dims < 0 ? " (rank unknown)" : " [");
     for (int k = 0; k < input->n_dims; k++) {
         if (k) hone_text_printf(text, ", ");
         if (input->dims[k] >= 0) hone_text_printf(text, "%lld", (long long)input->dims[k]);
         else hone_text_printf(text, "%s", *input->params[k] ? input->params[k] : "?");
     }
-    hone_text_printf(text, input->n_dims < 0 ? "\n" : "]\n");
+    hone_text_printf(text, input->n_dims < 0 ? "" : "]");
+}
+
+static hone_status report_input(hone_import_report *report, const onnx_value *input)
+{
+    hone_text type = {0};
+    if (hone_grow(&report->inputs, (size_t)report->n_inputs, &report->inputs_capacity, sizeof *report->inputs, 1 << 20)) return HONE_NO_MEMORY;
+    print_type(input, &type);
+    hone_import_input *made = &report->inputs[report->n_inputs++];
+    *made = (hone_import_input){hone_strdup(input->name), hone_strdup(hone_text_get(&type))};
+    hone_text_clear(&type);
+    return made->name && made->type ? HONE_OK : HONE_NO_MEMORY;
 }
 
 static hone_status bind_given_shape(const onnx_value *input, const hone_shapes *shapes, int at, hone_tensor *tensor)
@@ -494,9 +505,10 @@ static hone_status import_input(onnx_import *im, const onnx_value *input, int po
 {
     hone_tensor tensor = {0};
     bool bound;
-    print_input(input, &im->report->inputs);
+    hone_status status = report_input(im->report, input);
+    if (status != HONE_OK) return status;
     if (find_bound(im, input->name)) return import_bound(im, find_bound(im, input->name));
-    hone_status status = strcmp(input->kind, "tensor") ? hone_fail(HONE_MODEL, "a %s is not supported", input->kind)
+    status = strcmp(input->kind, "tensor") ? hone_fail(HONE_MODEL, "a %s is not supported", input->kind)
                                                         : onnx_dtype(input->type, &tensor.dtype);
     if (status != HONE_OK) {
         const char *why = hone_arena_printf(im->model->arena, "operand %s: %s", input->name, hone_error_text());
@@ -701,7 +713,11 @@ out:
 void hone_import_report_clear(hone_import_report *report)
 {
     hone_text_clear(&report->text);
-    hone_text_clear(&report->inputs);
+    for (int k = 0; k < report->n_inputs; k++) {
+        hone_free(report->inputs[k].name);
+        hone_free(report->inputs[k].type);
+    }
+    hone_free(report->inputs);
     hone_text_clear(&report->needed);
     hone_free(report->counts);
     *report = (hone_import_report){0};

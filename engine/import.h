@@ -35,13 +35,20 @@ typedef struct hone_import_count {     // one ONNX operator of the network
     char reason[256];                  // of the first refused one
 } hone_import_count;
 
+typedef struct hone_import_input {     // as the file declares it
+    char *name;                        // owned
+    char *type;                        // owned: "f32 [1, 3, height, ?]"
+} hone_import_input;
+
 typedef struct hone_import_report {    // for inspect; starts zeroed, clear with hone_import_report_clear
     hone_text text;                    // one line per unsupported node: name (op): reason
-    hone_text inputs;                  // one line per input as the file declares it: name type [dims]
     hone_text needed;                  // one line per network input whose values decide shapes
     int unsupported;
     int folded;                        // nodes folded to constants
     int recognised;                    // decomposed forms replaced
+    hone_import_input *inputs;         // owned, in the file's order, without initializers
+    int n_inputs;
+    size_t inputs_capacity;
     hone_import_count *counts;         // owned, sorted by operator
     int n_counts;
     size_t counts_capacity;

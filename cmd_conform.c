@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: Apache-2.0
+// hone conform DIR...: runs ONNX backend test folders (model.onnx, test_data_set_*). Each folder runs in a child process with a
+// deadline, so that a crash or a hang is one wrong folder and no more.
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "cmd.h"
+#include "engine/import.h"
+
+enum { DEADLINE_MS = 60000, FOLDERS_MAX = 100000, DEPTH_MAX = 6, INPUTS_MAX = 64, ROUNDS_MAX = 6, NETWORK_NODES = 32, NETWORK_PARAMETERS = 1000 };
+
+typedef enum outcome { PASSED, REFUSED, WRONG, OUTCOMES } outcome;
+
+static const char *const outcome_names[OUTCOMES] = {"passed", "refused", "wrong"};
+
+typedef struct folder {
+    char *path;
+    outcome outcome;
+    char *why;                 // "" when passed; lines "operator<TAB>reason" when refused by operators
+} folder;
+
+typedef struct conform {
+    folder *folders;
+    size_t n, capacity;
+    int depth;
+    const char *base;          // the folder being listed
+    bool json, verbose;
+} conform;
+
+// ---- one folder, in the child
+
+typedef struct array_set {     // the tensors input_K.pb or output_K.pb of a data set
+    int n;
+    hone_tensor tensors[INPUTS_MAX];
+    void *data[INPUTS_MAX];
+} array_set;
+
+static void clear_set(array_set *set)
+{
+    for (int k = 0; k < set->n; k++) hone_free(set->data[k]);
+    set->n = 0;
+}
+
+static hone_status read_set(const char *data_set, const char *kind, array_set *set)
+{
+    char path[4096];
+    for (set->n = 0; set->n < INPUTS_MAX; set->n++) {
+        snprintf(path, sizeof path, "%s/%s_%d.pb", data_set, kind, set->n);
+        if (!hone_path_exists(path)) return HONE_OK;
+        hone_status status = hone_import_tensor(path, &set->tensors[set->n], &set->data[set->n]);
+        if (status != HONE_OK) return status;
+    }
+    return hone_fail(HONE_MODEL, "%s: more than %d tensors", data_set, INPUTS_MAX);
+}
+
+static bool is_close(double have, double want)
+{
+    if (isnan(have) || isnan(want)) return isnan(have) && isnan(want);
+    if (isinf(have) || isinf(want)) return have == want;
+    return fabs(have - want) <= 1e-7 + 1e-3 * fabs(want);      // ONNX's own, onnx/backend/test/runner
+}
+
+static double value_at(const hone_array *array, int64_t k)
+{
+    return array->f ? array->f[k] : (double)array->i[k];
+}
+
+static hone_status compare_elements(const char *name, const hone_array *have, const hone_array *want)
+{
+    for (int64_t k = 0, n = hone_tensor_count(&want->tensor); k < n; k++)
+        if (!is_close(value_at(have, k), value_at(want, k)))
+            return hone_fail(HONE_NUMERIC, "output %s: element %lld is %g, expected %g", name, (long long)k, value_at(have, k), value_at(want, k));
+    return HONE_OK;
+}
+
+static hone_status compare_norm(const char *name, const hone_array *have, const hone_array *want)
+{
+    double error = 0, norm = 0;
+    for (int64_t k = 0, n = hone_tensor_count(&want->tensor); k < n; k++) {
+        error += pow(value_at(have, k) - value_at(want, k), 2);
+        norm += pow(value_at(want, k), 2);
+    }
+    if (sqrt(error) <= 1e-4 * sqrt(norm)) return HONE_OK;
+    return hone_fail(HONE_NUMERIC, "output %s: relative error %.3g", name, sqrt(error / norm));
+}
+
+static hone_status check_type(const char *name, const hone_tensor *have, const hone_tensor *want)
+{
+    if (have->dtype == want->dtype && hone_tensor_same_dims(have, want)) return HONE_OK;
+    hone_text a = {0}, b = {0};
+    hone_tensor_print(have, &a);
+    hone_tensor_print(want, &b);
+    hone_status status = hone_fail(HONE_NUMERIC, "output %s is %s, expected %s", name, hone_text_get(&a), hone_text_get(&b));
+    hone_text_clear(&a);
+    hone_text_clear(&b);
+    return status;
+}
+
+static hone_status compare(const char *name, const hone_array *have, const hone_tensor *type, const void *data, bool is_network)
+{
+    hone_array want = {0}, rounded = {0};
+    void *memory = NULL;
+    hone_status status = check_type(name, &have->tensor, type);
+    if (status != HONE_OK) return status;
+    HONE_TRY(hone_array_init(&want, type));
+    HONE_TRY(hone_array_init(&rounded, type));
+    memory = hone_alloc(hone_tensor_size(type) + 1);
+    if (!memory) HONE_TRY(HONE_NO_MEMORY);
+    hone_array_unpack(&want, type, data, 1);
+    hone_array_pack(have, type, memory, false, 1);         // what a caller would get
+    hone_array_unpack(&rounded, type, memory, 1);
+    status = is_network ? compare_norm(name, &rounded, &want) : compare_elements(name, &rounded, &want);
+out:
+    hone_array_clear(&want);
+    hone_array_clear(&rounded);
+    hone_free(memory);
+    return status;
+}
+
+// The one place that decides what runs a graph.
+static hone_status run_graph(const hone_graph *graph, const hone_array *inputs, hone_array *outputs)
+{
+    return hone_graph_reference(graph, inputs, outputs, 1, NULL, NULL);
+}
+
+static int find_input(const hone_import_report *report, const char *name)
+{
+    for (int k = 0; k < report->n_inputs; k++)
+        if (!strcmp(report->inputs[k].name, name)) return k;
+    return -1;
+}
+
+static hone_status load_inputs(const hone_graph *graph, const hone_import_report *report, const array_set *set, hone_array *arrays)
+{
+    for (int k = 0; k < graph->n_inputs; k++) {
+        const char *name = graph->values[graph->inputs[k]].name;
+        int at = find_input(report, name);
+        if (at < 0 || at >= set->n) return hone_fail(HONE_MODEL, "the data set has no values for input %s", name);
+        hone_status status = hone_array_init(&arrays[k], &set->tensors[at]);
+        if (status != HONE_OK) return status;
+        hone_array_unpack(&arrays[k], &set->tensors[at], set->data[at], 1);
+    }
+    return HONE_OK;
+}
+
+static bool is_network(const hone_graph *graph)
+{
+    return graph->n_nodes >= NETWORK_NODES && hone_graph_parameters(graph) >= NETWORK_PARAMETERS;
+}
+
+static hone_status run_set(const hone_graph *graph, const hone_import_report *report, const array_set *inputs, const array_set *wanted)
+{
+    hone_array arrays[INPUTS_MAX] = {{.f = NULL}}, outputs[INPUTS_MAX] = {{.f = NULL}};
+    hone_status status = HONE_OK;
+    if (graph->n_inputs > INPUTS_MAX || graph->n_outputs > INPUTS_MAX) return hone_fail(HONE_MODEL, "more than %d inputs or outputs", INPUTS_MAX);
+    if (!wanted->n) return hone_fail(HONE_MODEL, "the data set has no outputs");
+    HONE_TRY(load_inputs(graph, report, inputs, arrays));
+    status = run_graph(graph, arrays, outputs);
+    if (status != HONE_OK) HONE_TRY(hone_fail(HONE_NUMERIC, "%s", hone_error_text()));
+    for (int k = 0; k < graph->n_outputs && k < wanted->n; k++)
+        HONE_TRY(compare(graph->values[graph->outputs[k]].name, &outputs[k], &wanted->tensors[k], wanted->data[k], is_network(graph)));
+out:
+    for (int k = 0; k < INPUTS_MAX; k++) hone_array_clear(&arrays[k]);
+    for (int k = 0; k < INPUTS_MAX; k++) hone_array_clear(&outputs[k]);
+    return status;
+}
+
+// Adds the inputs that the last import asked for; false when there are no new ones.
+static bool bind_needed(const hone_import_report *report, const array_set *set, hone_bound_value *bound, int *n_bound)
+{
+    int before = *n_bound;
+    for (int k = 0; k < report->n_inputs && k < set->n; k++) {
+        char line[512];
+        bool known = false;
+        snprintf(line, sizeof line, "%s\n", report->inputs[k].name);
+        for (int j = 0; j < before; j++) known = known || !strcmp(bound[j].name, report->inputs[k].name);
+        if (known || !strstr(hone_text_get(&report->needed), line)) continue;
+        bound[(*n_bound)++] = (hone_bound_value){report->inputs[k].name, set->tensors[k], set->data[k]};
+    }
+    return *n_bound > before;
+}
+
+// Shapes of the data set stand in for dims that the model leaves open.
+static void shapes_of_set(const hone_import_report *report, const array_set *set, hone_shapes *shapes)
+{
+    int most = sizeof shapes->items / sizeof *shapes->items;
+    shapes->n = 0;
+    for (int k = 0; k < set->n && k < report->n_inputs && shapes->n < most; k++) {
+        if (strchr(report->inputs[k].type, '?') == NULL && strchr(report->inputs[k].type, '(') == NULL && strpbrk(strchr(report->inputs[k].type, '[') ? strchr(report->inputs[k].type, '[') : "", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == NULL) continue;
+        snprintf(shapes->items[shapes->n].name, sizeof shapes->items->name, "%s", report->inputs[k].name);
+        shapes->items[shapes->n].rank = set->tensors[k].rank;
+        memcpy(shapes->items[shapes->n++].dims, set->tensors[k].dims, sizeof shapes->items->dims);
+    }
+}
+
+static hone_status import_for_set(const char *model, const array_set *set, hone_import_report *report, hone_graph **graph)
+{
+    hone_bound_value bound[INPUTS_MAX];
+    hone_shapes shapes = {0};
+    hone_import_options options = {.bound = bound, .simplify = true};
+    hone_import_report last[ROUNDS_MAX];           // names in `bound` point into them
+    memset(last, 0, sizeof last);
+    hone_status status = hone_import(model, &options, &last[0], graph);
+    int round = 0;
+    while (status == HONE_MODEL && round + 1 < ROUNDS_MAX) {
+        bool grew = bind_needed(&last[round], set, bound, &options.n_bound);
+        if (!grew && options.shapes) break;
+        shapes_of_set(&last[round], set, &shapes);
+        options.shapes = &shapes;
+        status = hone_import(model, &options, &last[++round], graph);
+    }
+    *report = last[round];
+    for (int k = 0; k < round; k++) hone_import_report_clear(&last[k]);
+    return status;
+}
+
+static void print_refusals(const hone_import_report *report, hone_text *why)
+{
+    for (int k = 0; k < report->n_counts; k++)
+        if (report->counts[k].refused) hone_text_printf(why, "%s\t%s\n", report->counts[k].op, report->counts[k].reason);
+    if (!why->size) hone_text_printf(why, "the model\t%s\n", hone_error_text());
+}
+
+static outcome run_data_set(const char *folder_path, const char *data_set, hone_text *why)
+{
+    char model[4096], path[4096];
+    array_set inputs = {0}, wanted = {0};
+    hone_import_report report = {0};
+    hone_graph *graph = NULL;
+    outcome result = REFUSED;
+    snprintf(model, sizeof model, "%s/model.onnx", folder_path);
+    snprintf(path, sizeof path, "%s/%s", folder_path, data_set);
+    hone_status data = read_set(path, "input", &inputs);
+    hone_status status = import_for_set(model, &inputs, &report, &graph);
+    if (status != HONE_OK) {
+        print_refusals(&report, why);
+        result = status == HONE_MODEL ? REFUSED : WRONG;
+        goto out;
+    }
+    if (data == HONE_OK) data = read_set(path, "output", &wanted);
+    if (data == HONE_OK) data = run_set(graph, &report, &inputs, &wanted);
+    result = data == HONE_OK ? PASSED : data == HONE_MODEL ? REFUSED : WRONG;
+    if (result == REFUSED) hone_text_printf(why, "the data\t%s\n", hone_error_text());
+    if (result == WRONG) hone_text_printf(why, "%s", hone_error_text());
+out:
+    hone_graph_free(graph);
+    hone_import_report_clear(&report);
+    clear_set(&inputs);
+    clear_set(&wanted);
+    return result;
+}
+
+typedef struct set_walk {
+    const char *folder;
+    hone_text *why;
+    outcome outcome;
+    int n;
+} set_walk;
+
+static hone_status each_set(void *user, const char *name)
+{
+    set_walk *walk = user;
+    if (strncmp(name, "test_data_set_", 14) || walk->outcome != PASSED) return HONE_OK;
+    walk->outcome = run_data_set(walk->folder, name, walk->why);
+    walk->n++;
+    return HONE_OK;
+}
+
+static outcome run_folder(const char *path, hone_text *why)
+{
+    set_walk walk = {path, why, PASSED, 0};
+    hone_status status = hone_folder_each(path, each_set, &walk);
+    if (status == HONE_OK && walk.n) return walk.outcome;
+    hone_text_printf(why, "%s", status == HONE_OK ? "the folder has no test_data_set_*" : hone_error_text());
+    return WRONG;
+}
+
+// ---- children
+
+static void child(const char *path, int to)
+{
+    hone_text why = {0};
+    outcome result = run_folder(path, &why);
+    char letter = (char)('0' + result);
+    size_t size = why.size;
+    bool sent = write(to, &letter, 1) == 1;
+    for (size_t at = 0; sent && at < size;) {
+        ssize_t n = write(to, why.data + at, size - at);
+        sent = n > 0;
+        at += sent ? (size_t)n : 0;
+    }
+    _exit(0);
+}
+
+// Reads until the child closes its end or the deadline passes.
+static bool read_answer(int from, hone_text *answer)
+{
+    int64_t end_ns = hone_clock_ns() + (int64_t)DEADLINE_MS * 1000000;
+    char buffer[4096];
+    for (;;) {
+        int64_t left_ms = (end_ns - hone_clock_ns()) / 1000000;
+        struct pollfd wait = {.fd = from, .events = POLLIN};
+        if (left_ms <= 0) return false;
+        if (poll(&wait, 1, (int)left_ms) <= 0) continue;
+        ssize_t n = read(from, buffer, sizeof buffer);
+        if (n <= 0) return true;
+        hone_text_append(answer, buffer, (size_t)n);
+    }
+}
+
+static hone_status judge(folder *f, bool in_time, int exit_status, const hone_text *answer)
+{
+    const char *text = hone_text_get(answer);
+    char reason[64] = "";
+    f->outcome = WRONG;
+    if (!in_time) snprintf(reason, sizeof reason, "no answer within %d s", DEADLINE_MS / 1000);
+    else if (WIFSIGNALED(exit_status)) snprintf(reason, sizeof reason, "crashed with signal %d", WTERMSIG(exit_status));
+    else if (!answer->size || text[0] < '0' || text[0] >= '0' + OUTCOMES) snprintf(reason, sizeof reason, "ended without an answer");
+    else f->outcome = (outcome)(text[0] - '0');
+    f->why = hone_strdup(*reason ? reason : text + 1);
+    return f->why ? HONE_OK : HONE_NO_MEMORY;
+}
+
+static hone_status run_child(folder *f)
+{
+    int ends[2], exit_status = 0;
+    hone_text answer = {0};
+    fflush(NULL);
+    if (pipe(ends)) return hone_fail(HONE_INTERNAL, "cannot make a pipe: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid < 0) return hone_fail(HONE_INTERNAL, "cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        close(ends[0]);
+        child(f->path, ends[1]);
+    }
+    close(ends[1]);
+    bool in_time = read_answer(ends[0], &answer);
+    if (!in_time) kill(pid, SIGKILL);
+    close(ends[0]);
+    while (waitpid(pid, &exit_status, 0) < 0 && errno == EINTR) continue;
+    hone_status status = judge(f, in_time, exit_status, &answer);
+    hone_text_clear(&answer);
+    return status;
+}
+
+// ---- finding folders
+
+static hone_status find_folders(conform *c, const char *path);
+
+static hone_status each_child(void *user, const char *name)
+{
+    conform *c = user;
+    char path[4096];
+    if ((size_t)snprintf(path, sizeof path, "%s/%s", c->base, name) >= sizeof path || !hone_path_is_folder(path)) return HONE_OK;
+    return find_folders(c, path);
+}
+
+static hone_status find_folders(conform *c, const char *path)
+{
+    char model[4096];
+    snprintf(model, sizeof model, "%s/model.onnx", path);
+    if (hone_path_exists(model)) {
+        if (hone_grow(&c->folders, c->n, &c->capacity, sizeof *c->folders, FOLDERS_MAX)) return HONE_NO_MEMORY;
+        c->folders[c->n] = (folder){.path = hone_strdup(path)};
+        return c->folders[c->n++].path ? HONE_OK : HONE_NO_MEMORY;
+    }
+    if (c->depth == DEPTH_MAX) return HONE_OK;
+    const char *outer = c->base;
+    c->base = path;
+    c->depth++;
+    hone_status status = hone_folder_each(path, each_child, c);
+    c->depth--;
+    c->base = outer;
+    return status;
+}
+
+// ---- reports
+
+typedef struct refusal {
+    const char *line;          // "operator<TAB>reason"
+    int size, n;
+} refusal;
+
+static int compare_refusals(const void *a, const void *b)
+{
+    const refusal *x = a, *y = b;
+    int n = x->size < y->size ? x->size : y->size, order = memcmp(x->line, y->line, (size_t)n);
+    return order ? order : x->size - y->size;
+}
+
+static void print_table(const conform *c)
+{
+    refusal *all = NULL;
+    size_t n = 0, capacity = 0;
+    for (size_t k = 0; k < c->n; k++) {
+        for (const char *at = c->folders[k].why; c->folders[k].outcome == REFUSED && *at;) {
+            int size = (int)strcspn(at, "\n");
+            if (hone_grow(&all, n, &capacity, sizeof *all, 1 << 20)) break;
+            all[n++] = (refusal){at, size, 1};
+            at += size + (at[size] == '\n');
+        }
+    }
+    if (n) qsort(all, n, sizeof *all, compare_refusals);
+    printf("\nrefused, by operator:\n");
+    for (size_t k = 0, end; k < n; k = end) {
+        for (end = k; end < n && !compare_refusals(&all[k], &all[end]); end++) continue;
+        int tab = (int)strcspn(all[k].line, "\t");
+        printf("%5zu  %-24.*s %.*s\n", end - k, tab, all[k].line, all[k].size - tab - 1, all[k].line + tab + 1);
+    }
+    hone_free(all);
+    printf("\n");
+}
+
+static void print_folder(const conform *c, const folder *f)
+{
+    const char *slash = strrchr(f->path, '/');
+    if (c->json || (!c->verbose && f->outcome != WRONG)) return;
+    printf("%-8s %s", outcome_names[f->outcome], slash ? slash + 1 : f->path);
+    if (f->outcome != PASSED) {
+        printf(": ");
+        for (const char *at = f->why; *at && (*at != '\n' || f->outcome == WRONG); at++) putchar(*at == '\t' ? ' ' : *at);
+    }
+    printf("\n");
+}
+
+static void print_json(const conform *c, const int counts[OUTCOMES])
+{
+    hone_text text = {0};
+    hone_json json;
+    hone_json_init(&json, &text);
+    hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "schema", "hone.conform.1");
+    for (int k = 0; k < OUTCOMES; k++) hone_json_int(&json, outcome_names[k], counts[k]);
+    hone_json_open(&json, "folders", '[');
+    for (size_t k = 0; k < c->n; k++) {
+        hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "path", c->folders[k].path);
+        hone_json_text(&json, "outcome", outcome_names[c->folders[k].outcome]);
+        if (*c->folders[k].why) hone_json_text(&json, "reason", c->folders[k].why);
+        hone_json_close(&json, '}');
+    }
+    hone_json_close(&json, ']');
+    hone_json_close(&json, '}');
+    printf("%s\n", hone_text_get(&text));
+    hone_text_clear(&text);
+}
+
+// ---- the verb
+
+static const char usage[] =
+    "usage: hone conform [--device cpu] [--json] [--verbose] DIR...\n\n"
+    "DIR is an ONNX backend test folder (model.onnx, test_data_set_*) or a parent of such folders.\n"
+    "One-op folders are held to ONNX's own tolerance (relative 1e-3, absolute 1e-7), whole networks to a\n"
+    "relative norm of 1e-4. Exit code 4 when a folder is wrong.\n";
+
+static hone_status run_all(conform *c, int counts[OUTCOMES])
+{
+    for (size_t k = 0; k < c->n; k++) {
+        hone_status status = run_child(&c->folders[k]);
+        if (status != HONE_OK) return status;
+        counts[c->folders[k].outcome]++;
+        print_folder(c, &c->folders[k]);
+    }
+    return HONE_OK;
+}
+
+static hone_status parse_options(int argc, char **argv, conform *c, bool *help)
+{
+    static const struct option options[] = {
+        {"device", required_argument, NULL, 'd'}, {"json", no_argument, NULL, 'j'}, {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'}, {0},
+    };
+    optind = 0;
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+        if (option == '?') return hone_fail(HONE_USAGE, "conform: %s is no option, or lacks its value", argv[optind - 1]);
+        if (option == 'd' && strcmp(optarg, "cpu")) return hone_fail(HONE_USAGE, "conform runs on the cpu device only, not on %s", optarg);
+        c->json = c->json || option == 'j';
+        c->verbose = c->verbose || option == 'v';
+        *help = *help || option == 'h';
+    }
+    return *help || optind < argc ? HONE_OK : hone_fail(HONE_USAGE, "conform: no folder is named");
+}
+
+int hone_cmd_conform(int argc, char **argv)
+{
+    conform c = {0};
+    int counts[OUTCOMES] = {0};
+    bool help = false;
+    hone_status status;
+    HONE_TRY(parse_options(argc, argv, &c, &help));
+    if (help) return fputs(usage, stdout), 0;
+    for (int k = optind; k < argc; k++) HONE_TRY(find_folders(&c, argv[k]));
+    if (!c.n) HONE_TRY(hone_fail(HONE_USAGE, "conform: there is no folder with a model.onnx beneath %s", argv[optind]));
+    HONE_TRY(run_all(&c, counts));
+    if (c.json) print_json(&c, counts);
+    if (c.verbose && !c.json) print_table(&c);
+    if (!c.json) printf("%d passed, %d refused, %d wrong\n", counts[PASSED], counts[REFUSED], counts[WRONG]);
+out:
+    for (size_t k = 0; k < c.n; k++) {
+        hone_free(c.folders[k].path);
+        hone_free(c.folders[k].why);
+    }
+    hone_free(c.folders);
+    if (status != HONE_OK) return hone_cmd_fail(status);
+    return counts[WRONG] ? hone_status_exit_code(HONE_NUMERIC) : 0;
+}

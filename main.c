@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of verbs. A verb is a cmd_*.c and a line here.
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static const struct {
+    const char *name;
+    const char *help;
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"conform", "runs ONNX backend test folders", hone_cmd_conform},
+    {"db", "shows, dumps, loads, merges and checks databases", hone_cmd_db},
+};
+
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static int print_help(FILE *to, int code)
+{
+    fprintf(to, "usage: hone VERB [OPTION...] [ARGUMENT...]\n\n");
+    for (int k = 0; k < VERBS; k++) fprintf(to, "  %-10s %s\n", verbs[k].name, verbs[k].help);
+    fprintf(to, "\n`hone VERB --help` says more.\n");
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) return print_help(stderr, hone_status_exit_code(HONE_USAGE));
+    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help")) return print_help(stdout, 0);
+    if (!strcmp(argv[1], "--version")) return printf("hone %s\n", HONE_VERSION), 0;
+    for (int k = 0; k < VERBS; k++)
+        if (!strcmp(argv[1], verbs[k].name)) return verbs[k].run(argc - 1, argv + 1);
+    fprintf(stderr, "hone: there is no verb \"%s\"\n", argv[1]);
+    return print_help(stderr, hone_status_exit_code(HONE_USAGE));
+}
