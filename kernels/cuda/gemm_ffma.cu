@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix products in full FP32, by fused multiply-add on the ordinary units: no operand is rounded. The body is tile.cuh.
+//
+// A thread holds 8 x 8 (or 8 x 4) results and reads four steps of K at once, 16 bytes a value: 256 multiply-adds for 16 reads.
+//
+//! kernel gemm_ffma 1
+//! form matmul
+//! dtype f32
+//! include tile.cuh
+//! param bm 32 64 128
+//! param bn 32 64 128
+//! param bk 16 32
+//! param stages 3 4
+//! param splits 1 2 4 8
+//! require bm * bn >= 2048 && (bk == 16 ? stages == 4 : stages == 3)
+//! require (bm == 32 || m > bm / 2) && (bn == 32 || n > bn / 2)
+//! require bk == 16 || k > 16
+//! require ceil(m, bm) * ceil(n, bn) * batch <= 20 * sms || bm * bn >= 8192
+//! require splits == 1 || (cc >= 90 && vec_max >= 4 && ceil(m, bm) * ceil(n, bn) * batch * splits <= 2 * sms && ceil(k, bk) >= 2 * splits)
+//! define BM bm
+//! define BN bn
+//! define BK bk
+//! define STAGES stages
+//! define SPLITS splits
+//! define THREADS bm * bn / (bm * bn >= 8192 ? 64 : 32)
+//! define MIN_BLOCKS bm * bn >= 16384 ? 1 : 2
+//! define MATH 2
+//! define ES 4
+//! define CONV 0
+//! define A_K !ta
+//! define B_K tb
+//! define VA va
+//! define VB vb
+//! define TV min(vec_max, 4)
+//! define TAIL_UNROLL heavy ? 1 : 2
+//! define IN_A in_a
+//! define IN_B in_b
+//! arg M m
+//! arg N n
+//! arg K k
+//! arg LDA lda
+//! arg LDB ldb
+//! arg BATCH_INNER batch_inner
+//! arg A_OUTER a_outer
+//! arg A_INNER a_inner
+//! arg B_OUTER b_outer
+//! arg B_INNER b_inner
+//! grid ceil(m, bm) * ceil(n, bn); batch; splits
+//! block bm * bn / (bm * bn >= 8192 ? 64 : 32)
+//! shared max(stages * bk * 4 * (bm + bn + 16), bm * (bn + 8) * 4)
+//! cluster splits
+//! macs bm * bn * align(ceil(k, splits), bk)
+//! rate 110
+//! bytes (bm + bn) * align(ceil(k, splits), bk) * 4 + bm * bn * bytes_per_element / splits
+//! registers bm * bn >= 8192 ? 168 : 120

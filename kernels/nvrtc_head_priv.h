@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The head of a CUDA kernel file: lines "//! WORD ...", read once per process. It says which problems the kernel
+// serves, its parameters, and how it is built and launched; docs/kernels.md lists the words. All constant data.
+#ifndef HONE_KERNELS_NVRTC_HEAD_PRIV_H
+#define HONE_KERNELS_NVRTC_HEAD_PRIV_H
+
+#include "kernels/nvrtc_expr_priv.h"
+#include "kernels/source.h"
+
+#define HONE_HEAD_LINES 32
+
+typedef struct hone_head_line {        // name and expression
+    char name[24];
+    char text[480];
+} hone_head_line;
+
+typedef struct hone_kernel_head {
+    char name[32];
+    int version;
+    char form[24];                     // which form of problem it serves
+    char dtypes[64];                   // "f16 bf16 tf32 f32 any"
+    int arch;                          // least compute capability
+    char include[24];                  // a .cuh that stands between the generated text and the kernel, "" if none
+    const char *text;                  // the whole file
+    int n_params, n_requires, n_defines, n_args, n_reals;
+    hone_range params[HONE_PARAMS_MAX];
+    hone_head_line requires[HONE_HEAD_LINES], defines[HONE_HEAD_LINES], args[HONE_HEAD_LINES], reals[8];
+    hone_head_line grid[3], block, shared, cluster, workspace;     // cluster: blocks along z
+    hone_head_line macs, rate, bytes, registers;                   // of one block; for the estimate
+} hone_kernel_head;
+
+// All kernels, sorted by file name. HONE_INTERNAL names the file and line of a head that cannot be read.
+hone_status hone_kernel_heads(const hone_kernel_head **heads, int *n);
+const hone_kernel_head *hone_kernel_find(const char *name);            // NULL if unknown
+hone_status hone_kernel_head_parse(const char *file, const char *text, hone_kernel_head *head);
+const char *hone_cuda_text_find(const char *name);                     // NULL if unknown
+
+#endif
