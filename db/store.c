@@ -18,6 +18,8 @@
 // A file of up to this size is checked as a whole when it is opened (some 8 ms for each MiB); a larger one by `hone db check`.
 enum { CHECKED_WHEN_OPENED_BYTES = 32 << 20 };
 
+int64_t hone_store_wait_ns = 30000000000;
+
 static const struct { int code; hone_status status; const char *way_out; } meanings[] = {
     {SQLITE_BUSY, HONE_AGAIN, "; other programs hold its lock: try again later"},
     {SQLITE_LOCKED, HONE_AGAIN, "; it is locked: try again later"},
@@ -101,7 +103,7 @@ static int wait_for_lock(void *user, int attempts)
 {
     hone_store *store = user;
     if (attempts == 0) store->wait_start_ns = hone_clock_ns();
-    if (hone_clock_ns() - store->wait_start_ns > HONE_STORE_WAIT_NS) return 0;
+    if (hone_clock_ns() - store->wait_start_ns > hone_store_wait_ns) return 0;
     hone_sleep_ns(200000 + hone_rng_bits((uint64_t)store->owner, 0, (uint64_t)hone_clock_ns()) % 2000000);
     return 1;
 }

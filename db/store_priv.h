@@ -12,7 +12,6 @@
 
 #define HONE_STORE_SCHEMA 2               // user_version written by this program
 #define HONE_STORE_APPLICATION 0x686f6e65 // application_id: "hone"
-#define HONE_STORE_WAIT_NS 30000000000LL  // how long a lock is waited for
 #define HONE_ARTIFACT_MAX ((size_t)256 << 20)
 #define HONE_DUMP_MAX ((size_t)2 << 30)
 
@@ -47,6 +46,8 @@ struct hone_store {
     int reading;                          // hone_store_begin_read without its end
     hone_store *under;                    // owned, NULL none
 };
+
+extern int64_t hone_store_wait_ns;        // how long a lock is waited for; tests shorten it
 
 // store.c: SQLite's answer as a status with a sentence: "cannot WHAT PATH: ..."
 hone_status hone_store_fail(hone_store *store, int code, const char *what);
