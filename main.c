@@ -11,6 +11,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"conform", "runs ONNX backend test folders", hone_cmd_conform},
+    {"inspect", "prints what a network holds and what of it cannot be imported", hone_cmd_inspect},
     {"db", "shows, dumps, loads, merges and checks databases", hone_cmd_db},
 };
 

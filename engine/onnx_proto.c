@@ -202,7 +202,7 @@ static void read_value(reader *r, const Onnx__ValueInfoProto *from, onnx_value *
 {
     static const struct { int value; const char *kind; } kinds[] = {
         {ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE, "tensor"}, {ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE, "sequence"},
-        {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"}, {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "optional"},
+        {ONNX__TYPE_PROTO__VALUE_MAP_TYPE, "map"}, {ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE, "value that may be absent"},
         {ONNX__TYPE_PROTO__VALUE_SPARSE_TENSOR_TYPE, "sparse tensor"},
     };
     *to = (onnx_value){.name = word(from->name), .kind = "untyped", .n_dims = -1};

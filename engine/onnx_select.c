@@ -133,12 +133,13 @@ static hone_status top_k(onnx_import *im, const int *in, int n_in, int *out)
     HONE_TRY(onnx_axis(onnx_int(im, "axis", -1), x.rank, &axis));
     if (k < 0 || k > x.dims[axis]) HONE_TRY(hone_fail(HONE_MODEL, "k is %lld, the axis has %lld entries", (long long)k, (long long)x.dims[axis]));
     HONE_TRY(hone_call_init(&call, "topk", 1));
+    call.n_out = im->node->n_outputs;
     HONE_TRY(hone_call_set_ints(&call, "k", &k, 1));
     HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis}, 1));
     HONE_TRY(hone_call_set_ints(&call, "largest", &(int64_t){onnx_int(im, "largest", 1) != 0}, 1));
     HONE_TRY(hone_call_set_ints(&call, "sorted", &(int64_t){onnx_int(im, "sorted", 1) != 0}, 1));
     HONE_TRY(onnx_emit(im, &call, in, values));
-    for (int j = 0; j < im->node->n_outputs; j++) out[j] = values[j];
+    memcpy(out, values, (size_t)call.n_out * sizeof *out);
 out:
     return status;
 }
