@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: Apache-2.0
+// A candidate's life on the device: valid, compile, prepare, wake, verify, time. Each step either goes on or leaves the verdict.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "profiler/clocks.h"
+#include "profiler/stats.h"
+#include "tuner/worker_priv.h"
+
+#define VERIFY_RUNS 2                  // and once more behind the timed ones
+#define KEPT_MAX 65536
+#define CLOCKS_EVERY_NS 100000000      // asking NVML takes a millisecond and more
+#define SLOW_NS 2e8                    // a run this long needs no warm-up
+#define SLOW_BURST_NS 1e9              // and a burst this long has fewer samples
+
+typedef struct trial {
+    hone_bench *bench;
+    const hone_source *source;
+    hone_tactic tactic;
+    const char *text;
+    const hone_blob *blob;
+    hone_runnable *runnable;
+    bool awake;
+    double run_ns;                     // of the last verifying run, by the host's clock
+    hone_answer *answer;
+} trial;
+
+// Leaves a verdict with a sentence; false, so that steps write `return fail(...)`.
+static bool fail(trial *t, hone_verdict verdict, const char *note)
+{
+    t->answer->verdict = verdict;
+    t->answer->n = 0;
+    snprintf(t->answer->note, sizeof t->answer->note, "%s", note);
+    return false;
+}
+
+// A device that no longer answers takes the process with it.
+static bool fail_device(trial *t, hone_status status)
+{
+    static const struct { hone_status status; hone_verdict verdict; } verdicts[] = {
+        {HONE_DECLINED, HONE_VERDICT_UNSUPPORTED}, {HONE_USAGE, HONE_VERDICT_UNSUPPORTED}, {HONE_NO_MEMORY, HONE_VERDICT_WORKSPACE},
+    };
+    hone_verdict verdict = HONE_VERDICT_LAUNCH;
+    for (size_t k = 0; k < sizeof verdicts / sizeof *verdicts; k++)
+        if (verdicts[k].status == status) verdict = verdicts[k].verdict;
+    fail(t, verdict, hone_error_text());
+    hone_device *device = t->bench->device;
+    t->answer->leaving = device->api->fill(device, NULL, t->bench->buffers.arena, 0xa5, 1) || device->api->sync(device, NULL);
+    return false;
+}
+
+// ---- the steps
+
+static bool is_valid(trial *t)
+{
+    const hone_problem *problem = hone_item_problem(t->bench->item);
+    if (t->source->valid && t->source->valid(problem, &t->tactic, &t->bench->device->target))
+        return fail(t, HONE_VERDICT_UNSUPPORTED, hone_error_text());
+    return true;
+}
+
+static bool compile(trial *t)
+{
+    if (!t->source->compile) return true;
+    t->bench->phase(t->bench->phase_user, "compile");
+    hone_status status = hone_item_compiled(t->bench->ahead, t->bench->item, t->source, &t->tactic, t->answer->artifact, &t->blob);
+    if (status) return fail(t, HONE_VERDICT_COMPILE, hone_error_text());
+    t->answer->registers = t->blob->registers;
+    t->bench->phase(t->bench->phase_user, "run");
+    return true;
+}
+
+static bool prepare(trial *t)
+{
+    hone_status status = t->source->prepare(hone_item_problem(t->bench->item), &t->tactic, t->bench->device, t->blob, &t->runnable);
+    if (status) return fail_device(t, status);
+    size_t bytes = t->runnable->workspace_bytes;
+    int64_t limit = t->bench->options.workspace_limit_bytes;
+    char note[128];
+    t->answer->workspace_bytes = (int64_t)bytes;
+    if (limit < 0 || bytes <= (size_t)limit) return true;
+    snprintf(note, sizeof note, "needs %zu bytes of workspace, allowed are %lld", bytes, (long long)limit);
+    return fail(t, HONE_VERDICT_WORKSPACE, note);
+}
+
+static bool wake(trial *t)
+{
+    hone_status status = t->runnable->api->wake(t->runnable);
+    if (status) return fail_device(t, status);
+    t->awake = true;
+    status = hone_buffers_take_workspace(&t->bench->buffers, t->runnable->workspace_bytes);
+    return status ? fail_device(t, status) : true;
+}
+
+// ---- verifying
+
+static bool run_once(trial *t, uint8_t poison)
+{
+    hone_bench *b = t->bench;
+    hone_status status = hone_buffers_poison(&b->buffers, poison);
+    if (!status) status = b->device->api->sync(b->device, NULL);
+    int64_t start_ns = hone_clock_ns();
+    if (!status) status = t->runnable->api->run(t->runnable, NULL, b->buffers.operands, b->buffers.outputs, b->buffers.workspace);
+    if (!status) status = b->device->api->sync(b->device, NULL);
+    t->run_ns = (double)(hone_clock_ns() - start_ns);
+    return status ? fail_device(t, status) : true;
+}
+
+static bool check_guards(trial *t)
+{
+    const char *broken;
+    char note[128];
+    hone_status status = hone_buffers_check(&t->bench->buffers, &broken);
+    if (status) return fail_device(t, status);
+    if (!broken) return true;
+    snprintf(note, sizeof note, "wrote outside its buffers, beside %s", broken);
+    return fail(t, HONE_VERDICT_WRONG, note);
+}
+
+static bool is_same_as_first(const hone_bench *b)
+{
+    for (int k = 0; k < b->expect->problem.n_out; k++)
+        if (memcmp(b->outputs[k], b->first[k], hone_tensor_size(&b->expect->problem.out[k]))) return false;
+    return true;
+}
+
+// Compares what the device holds with the reference. `why` is "" when it is right.
+static bool compare(trial *t, bool is_first, char *why)
+{
+    hone_bench *b = t->bench;
+    double error = 0;
+    bool is_right = true;
+    *why = 0;
+    hone_status status = hone_buffers_fetch(&b->buffers, is_first ? b->first : b->outputs);
+    if (status) return fail_device(t, status);
+    if (!is_first && is_same_as_first(b)) return true;
+    status = hone_expect_compare(b->expect, is_first ? b->first : b->outputs, b->threads, &error, &is_right, why);
+    if (status) return fail(t, HONE_VERDICT_LAUNCH, hone_error_text());
+    if (error > t->answer->error) t->answer->error = error;
+    if (is_right) *why = 0;
+    return true;
+}
+
+// A tactic that was right and then is not, or the other way round, is unstable. Outputs that differ from run to run within the
+// tolerance (atomics in another order) are right.
+static bool verify(trial *t)
+{
+    static const uint8_t poisons[VERIFY_RUNS] = {0xff, 0x7f};      // NaN, and a huge number or NaN, in every float type
+    char why[VERIFY_RUNS][256], note[320];
+    int right = 0;
+    for (int k = 0; k < VERIFY_RUNS; k++) {
+        if (!run_once(t, poisons[k]) || !check_guards(t) || !compare(t, k == 0, why[k])) return false;
+        bool repeats_a_wrong = k > 0 && !*why[k] && *why[0] && is_same_as_first(t->bench);
+        if (repeats_a_wrong) snprintf(why[k], sizeof why[k], "%s", why[0]);
+        right += !*why[k];
+    }
+    if (right == VERIFY_RUNS) return true;
+    if (right == 0) return fail(t, HONE_VERDICT_WRONG, why[0]);
+    snprintf(note, sizeof note, "right in %d of %d runs; otherwise %s", right, VERIFY_RUNS, *why[0] ? why[0] : why[1]);
+    return fail(t, HONE_VERDICT_UNSTABLE, note);
+}
+
+// What is wrong may have had its operands damaged by the one before: it gets fresh ones before it is blamed.
+static bool verify_fairly(trial *t)
+{
+    hone_bench *b = t->bench;
+    if (verify(t)) return true;
+    bool is_doubtful = t->answer->verdict == HONE_VERDICT_WRONG || t->answer->verdict == HONE_VERDICT_UNSTABLE;
+    if (!is_doubtful || t->answer->leaving) return false;
+    hone_verdict verdict = t->answer->verdict;
+    hone_status status = hone_buffers_fill(&b->buffers, b->expect->operands);
+    if (status) return fail_device(t, status);
+    t->answer->error = -1;
+    if (!verify(t)) return false;
+    if (verdict == HONE_VERDICT_UNSTABLE) return fail(t, verdict, "right only when tried again");
+    t->answer->verdict = HONE_VERDICT_OK;
+    *t->answer->note = 0;
+    return true;
+}
+
+// ---- timing
+
+// Clocks, temperature and power move slowly: a reading counts for a tenth of a second.
+static void read_clocks(hone_bench *b, hone_answer *answer)
+{
+    int64_t now_ns = hone_clock_ns();
+    if (!b->clocks_ns || now_ns - b->clocks_ns > CLOCKS_EVERY_NS) {
+        hone_clocks clocks;
+        hone_clocks_read(b->device, &clocks);
+        b->clocks.clock_mhz = clocks.sm_mhz;
+        b->clocks.temperature_c = clocks.temperature_c;
+        b->clocks.power_w = clocks.power_w;
+        snprintf(b->clocks.throttle, sizeof b->clocks.throttle, "%s", clocks.throttle);
+        b->clocks_ns = now_ns;
+    }
+    answer->clock_mhz = b->clocks.clock_mhz;
+    answer->temperature_c = b->clocks.temperature_c;
+    answer->power_w = b->clocks.power_w;
+    memcpy(answer->throttle, b->clocks.throttle, sizeof answer->throttle);
+}
+
+static bool measure(trial *t, int samples)
+{
+    hone_bench *b = t->bench;
+    void *const *operands = b->buffers.operands, *const *outputs = b->buffers.outputs;
+    hone_timing_request request = {
+        .device = b->device, .runnable = t->runnable, .operand_sets = &operands, .output_sets = &outputs, .n_sets = 1,
+        .workspace = b->buffers.workspace, .warmups = t->run_ns < SLOW_NS, .samples = samples, .cold = !b->options.warm,
+    };
+    if (request.samples > HONE_BURST_MAX) request.samples = HONE_BURST_MAX;
+    if (t->run_ns * request.samples > SLOW_BURST_NS) request.samples = (int)fmax(1, SLOW_BURST_NS / t->run_ns);
+    read_clocks(b, t->answer);
+    hone_status status = hone_timer_measure(b->timer, &request, t->answer->samples_ns);
+    if (status == HONE_AGAIN) status = hone_timer_measure(b->timer, &request, t->answer->samples_ns);      // samples were lost
+    if (status) return fail_device(t, status);
+    for (int k = 0; k < request.samples; k++)
+        if (!isfinite(t->answer->samples_ns[k]) || t->answer->samples_ns[k] <= 0) return fail(t, HONE_VERDICT_LAUNCH, "the timer saw nothing run");
+    t->answer->n = request.samples;
+    return true;
+}
+
+// Timed runs are runs: what they leave must be right as well.
+static bool verify_again(trial *t)
+{
+    char why[256], note[320];
+    if (!check_guards(t) || !compare(t, false, why)) return false;
+    if (!*why) return true;
+    snprintf(note, sizeof note, "right at first, later %s", why);
+    return fail(t, HONE_VERDICT_UNSTABLE, note);
+}
+
+// ---- the life
+
+static bool find_source(trial *t)
+{
+    bool is_replay = !hone_source_find(t->tactic.source) || !hone_source_serves(hone_source_find(t->tactic.source), t->bench->device->api->kind);
+    for (int k = 0; k < hone_source_count && is_replay; k++)      // a source that plays back the tactics of others
+        if (hone_source_serves(hone_sources[k], t->bench->device->api->kind)) t->source = hone_sources[k];
+    if (!is_replay) t->source = hone_source_find(t->tactic.source);
+    return t->source || fail(t, HONE_VERDICT_UNSUPPORTED, "no source here knows this tactic");
+}
+
+static bool begin(trial *t, hone_bench *bench, const char *tactic, hone_answer *answer)
+{
+    *t = (trial){.bench = bench, .text = tactic, .answer = answer};
+    hone_answer_init(answer);
+    if (hone_tactic_parse(tactic, &t->tactic)) return fail(t, HONE_VERDICT_UNSUPPORTED, hone_error_text());
+    return find_source(t);
+}
+
+static void discard(hone_runnable *runnable, bool awake)
+{
+    if (!runnable) return;
+    if (awake && runnable->api->sleep) runnable->api->sleep(runnable);
+    runnable->api->free(runnable);
+}
+
+static bool keep(trial *t)
+{
+    hone_bench *b = t->bench;
+    if (hone_grow(&b->kept, b->n_kept, &b->kept_capacity, sizeof *b->kept, KEPT_MAX)) return false;
+    snprintf(b->kept[b->n_kept].tactic, sizeof b->kept[b->n_kept].tactic, "%s", t->text);
+    b->kept[b->n_kept].is_proved = false;
+    b->kept[b->n_kept].run_ns = t->run_ns;
+    b->kept[b->n_kept++].runnable = t->runnable;
+    t->runnable = NULL;
+    return true;
+}
+
+void hone_bench_try(hone_bench *bench, const char *tactic, int samples, hone_answer *answer)
+{
+    trial t;
+    bool good = begin(&t, bench, tactic, answer) && is_valid(&t) && compile(&t) && prepare(&t) && wake(&t) && verify_fairly(&t) &&
+                measure(&t, samples) && verify_again(&t);
+    if (good && hone_expect_adopt(bench->expect, bench->first, bench->threads)) good = fail(&t, HONE_VERDICT_LAUNCH, hone_error_text());
+    if (good) keep(&t);
+    // What is wrong may have written anywhere: those who follow get fresh operands and guards.
+    bool has_written = answer->verdict == HONE_VERDICT_WRONG || answer->verdict == HONE_VERDICT_UNSTABLE || answer->verdict == HONE_VERDICT_LAUNCH;
+    if (has_written && !answer->leaving) answer->leaving = hone_buffers_fill(&bench->buffers, bench->expect->operands) != HONE_OK;
+    if (!answer->leaving) discard(t.runnable, t.awake);
+}
+
+static hone_kept *find_kept(hone_bench *bench, const char *tactic)
+{
+    for (size_t k = 0; k < bench->n_kept; k++)
+        if (!strcmp(bench->kept[k].tactic, tactic)) return &bench->kept[k];
+    return NULL;
+}
+
+// The first further burst must have left what is right, too; later ones cost no comparison.
+static void prove(trial *t, hone_kept *kept)
+{
+    hone_bench *b = t->bench;
+    double error = 0;
+    bool is_right = true;
+    char why[256] = "";
+    if (kept->is_proved) return;
+    hone_status status = hone_buffers_fetch(&b->buffers, b->outputs);
+    if (!status) status = hone_expect_compare(b->expect, b->outputs, b->threads, &error, &is_right, why);
+    t->answer->error = error;
+    kept->is_proved = is_right;
+    if (status) fail_device(t, status);
+    else if (!is_right) fail(t, HONE_VERDICT_UNSTABLE, why);
+}
+
+// Further samples of a tactic that was right.
+void hone_bench_more(hone_bench *bench, const char *tactic, int samples, hone_answer *answer)
+{
+    trial t = {.bench = bench, .text = tactic, .answer = answer};
+    hone_kept *kept = find_kept(bench, tactic);
+    hone_answer_init(answer);
+    if (!kept) {
+        fail(&t, HONE_VERDICT_UNSUPPORTED, "this tactic was not tried before");
+        return;
+    }
+    t.runnable = kept->runnable;
+    t.run_ns = kept->run_ns;
+    answer->workspace_bytes = (int64_t)t.runnable->workspace_bytes;
+    answer->error = 0;
+    hone_status status = hone_buffers_take_workspace(&bench->buffers, t.runnable->workspace_bytes);
+    if (status) fail_device(&t, status);
+    else if (measure(&t, samples)) prove(&t, kept);
+}
+
+// ---- the launch gap: what a node of a captured graph costs beside the time of its kernel
+
+#define GAP_ROUNDS 15
+#define GAP_SIZES 3
+static const int gap_nodes[GAP_SIZES] = {1, 64, 512};
+enum { EVENT_BEGIN, EVENT_END };
+
+static hone_status capture_nodes(trial *t, int n, hone_captured **captured)
+{
+    hone_bench *b = t->bench;
+    hone_device *device = b->device;
+    hone_status status = device->api->capture(device, NULL, true, NULL);
+    if (status) return status;
+    for (int k = 0; k < n && !status; k++)
+        status = t->runnable->api->run(t->runnable, NULL, b->buffers.operands, b->buffers.outputs, b->buffers.workspace);
+    hone_status ended = device->api->capture(device, NULL, false, captured);
+    return status ? status : ended;
+}
+
+static hone_status time_replay(hone_device *device, hone_captured *captured, double *ns)
+{
+    hone_status status = HONE_OK;
+    HONE_TRY(device->api->record(device, NULL, EVENT_BEGIN));
+    HONE_TRY(device->api->replay(device, NULL, captured, false));
+    HONE_TRY(device->api->record(device, NULL, EVENT_END));
+    HONE_TRY(device->api->sync(device, NULL));
+    HONE_TRY(device->api->elapsed(device, EVENT_BEGIN, EVENT_END, ns));
+out:
+    return status;
+}
+
+static double slope(const double ns[GAP_SIZES])
+{
+    double mean_n = 0, mean_ns = 0, up = 0, down = 0;
+    for (int k = 0; k < GAP_SIZES; k++) mean_n += gap_nodes[k] / (double)GAP_SIZES, mean_ns += ns[k] / GAP_SIZES;
+    for (int k = 0; k < GAP_SIZES; k++) {
+        up += (gap_nodes[k] - mean_n) * (ns[k] - mean_ns);
+        down += (gap_nodes[k] - mean_n) * (gap_nodes[k] - mean_n);
+    }
+    return up / down;
+}
+
+static hone_status time_slopes(trial *t, double slopes[GAP_ROUNDS])
+{
+    hone_device *device = t->bench->device;
+    hone_captured *captured[GAP_SIZES] = {NULL};
+    double ns[GAP_SIZES];
+    hone_status status = HONE_OK;
+    for (int k = 0; k < GAP_SIZES; k++) HONE_TRY(capture_nodes(t, gap_nodes[k], &captured[k]));
+    for (int round = -1; round < GAP_ROUNDS; round++) {      // the first round warms up
+        for (int k = 0; k < GAP_SIZES; k++) HONE_TRY(time_replay(device, captured[k], &ns[k]));
+        if (round >= 0) slopes[round] = slope(ns);
+    }
+out:
+    for (int k = 0; k < GAP_SIZES; k++)
+        if (captured[k]) (void)device->api->replay(device, NULL, captured[k], true);
+    return status;
+}
+
+void hone_bench_gap(hone_bench *bench, const char *tactic, hone_answer *answer)
+{
+    trial t = {.bench = bench, .text = tactic, .answer = answer};
+    hone_kept *kept = find_kept(bench, tactic);
+    double slopes[GAP_ROUNDS];
+    hone_answer_init(answer);
+    if (!kept) {
+        fail(&t, HONE_VERDICT_UNSUPPORTED, "this tactic was not tried before");
+        return;
+    }
+    t.runnable = kept->runnable;
+    bool warm = bench->options.warm;
+    bench->options.warm = true;
+    bool good = measure(&t, 3 * GAP_ROUNDS);
+    bench->options.warm = warm;
+    if (!good) return;
+    double kernel_ns = hone_stats_median(answer->samples_ns, (size_t)answer->n);
+    answer->n = 0;
+    answer->error = 0;
+    hone_status status = time_slopes(&t, slopes);
+    if (status) {
+        fail_device(&t, status);
+        return;
+    }
+    for (int k = 0; k < GAP_ROUNDS; k++)
+        if (slopes[k] > kernel_ns) answer->samples_ns[answer->n++] = slopes[k] - kernel_ns;
+    if (!answer->n) fail(&t, HONE_VERDICT_UNSUPPORTED, "nodes of a graph cost no more than their kernels");
+    snprintf(answer->note, sizeof answer->note, "a node takes %.0f ns, its kernel %.0f ns", hone_stats_median(slopes, GAP_ROUNDS), kernel_ns);
+}
+
+void hone_bench_drop(hone_bench *bench, const char *tactic)
+{
+    hone_kept *kept = find_kept(bench, tactic);
+    if (!kept) return;
+    discard(kept->runnable, true);
+    *kept = bench->kept[--bench->n_kept];
+}
+
+// ---- problems
+
+hone_status hone_bench_begin(hone_bench *bench, hone_item *item)
+{
+    hone_status status = hone_item_expect(bench->ahead, item, &bench->expect);
+    const hone_problem *problem = hone_item_problem(item);
+    bench->item = item;
+    HONE_TRY(status);
+    HONE_TRY(hone_buffers_lay(&bench->buffers, problem));
+    HONE_TRY(hone_buffers_fill(&bench->buffers, bench->expect->operands));
+    for (int k = 0; k < problem->n_out; k++) {
+        bench->outputs[k] = hone_alloc(hone_tensor_size(&problem->out[k]) + 1);
+        bench->first[k] = hone_alloc(hone_tensor_size(&problem->out[k]) + 1);
+        if (!bench->outputs[k] || !bench->first[k]) HONE_TRY(HONE_NO_MEMORY);
+    }
+out:
+    return status;
+}
+
+void hone_bench_end(hone_bench *bench)
+{
+    while (bench->n_kept) discard(bench->kept[--bench->n_kept].runnable, true);
+    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) {
+        hone_free(bench->outputs[k]);
+        hone_free(bench->first[k]);
+        bench->outputs[k] = bench->first[k] = NULL;
+    }
+    bench->item = NULL;
+    bench->expect = NULL;
+}
