@@ -13,6 +13,8 @@
 #include "cmd.h"
 #include "db/store.h"
 
+#define DUMP_BYTES_MAX ((size_t)2 << 30)
+
 enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON };
 
 typedef struct request {
@@ -199,18 +201,11 @@ static hone_status add_file(hone_store *store, const char *path, int64_t *added)
 
 static hone_status load_file(hone_store *store, const char *path, int64_t *added)
 {
-    char *data = NULL;
-    void *plain = NULL;
+    char *data;
     size_t size;
-    hone_status status;
-    HONE_TRY(hone_file_read(path, (size_t)2 << 30, &data, &size));
-    if (size >= 4 && !memcmp(data, "\x28\xb5\x2f\xfd", 4)) {
-        HONE_TRY(hone_unzip(data, size, (size_t)2 << 30, &plain, &size));
-        hone_free(data);
-        data = plain;
-    }
-    HONE_TRY(hone_store_load(store, data, size, added));
-out:
+    hone_status status = hone_file_read(path, DUMP_BYTES_MAX, &data, &size);
+    if (status != HONE_OK) return status;
+    status = hone_store_load(store, data, size, added);
     hone_free(data);
     return status == HONE_DAMAGED ? hone_fail_in(status, "%s", path) : status;
 }

@@ -31,12 +31,12 @@ static void hash_word(hone_hash *hash, uint64_t word)
     hone_hash_add(hash, &word, sizeof word);
 }
 
-static void hash_real(hone_hash *hash, double value)
+static uint64_t word_of(double value)
 {
     uint64_t bits;
     value = value == 0 ? 0.0 : value;
     memcpy(&bits, &value, sizeof bits);
-    hash_word(hash, bits);
+    return htole64(bits);
 }
 
 static hone_status hash_text(hone_hash *hash, const hone_value *value)
@@ -54,7 +54,8 @@ static hone_status hash_int(hone_hash *hash, const hone_value *value)
 
 static hone_status hash_real_value(hone_hash *hash, const hone_value *value)
 {
-    hash_real(hash, value->real);
+    uint64_t word = word_of(value->real);
+    hone_hash_add(hash, &word, sizeof word);
     return HONE_OK;
 }
 
@@ -84,8 +85,14 @@ static hone_status hash_zipped(hone_hash *hash, const hone_value *value)
 
 static hone_status hash_samples(hone_hash *hash, const hone_value *value)
 {
+    const double *ns = value->data;
+    uint64_t words[64];
     hash_word(hash, value->size);
-    for (size_t i = 0; i < value->size; i++) hash_real(hash, ((const double *)value->data)[i]);
+    for (size_t i = 0, count; i < value->size; i += count) {
+        count = value->size - i < 64 ? value->size - i : 64;
+        for (size_t k = 0; k < count; k++) words[k] = word_of(ns[i + k]);
+        hone_hash_add(hash, words, count * sizeof *words);
+    }
     return HONE_OK;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/zip.h"
 #include "db/dump_priv.h"
 #include "db/fact_priv.h"
 
@@ -262,14 +263,13 @@ static hone_status load_lines(reader *in, const char *dump, size_t size)
     return HONE_OK;
 }
 
-hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added)
+static hone_status load_text(hone_store *store, const char *dump, size_t size_bytes, int64_t *added)
 {
     reader in = {.store = store};
     size_t head = sizeof HONE_DUMP_HEAD - 1, body = 0;
-    *added = 0;
     if (size_bytes < head || memcmp(dump, "hone-dump ", 10)) return hone_fail(HONE_DAMAGED, "this is no dump of a hone database");
     if (memcmp(dump, HONE_DUMP_HEAD, head))
-        return hone_fail(HONE_DAMAGED, "the dump has version %.*s, made by a newer hone; this one reads version 1", (int)strcspn(dump + 10, "\n") & 15, dump + 10);
+        return hone_fail(HONE_DAMAGED, "the dump is not of version 1, the only one that this hone reads: it was made by a newer hone or is damaged");
     hone_status status = check_end(dump, size_bytes, &body);
     if (status == HONE_OK && body < head) status = hone_fail(HONE_DAMAGED, "the dump was cut off");
     if (status == HONE_OK) status = hone_store_begin(store);
@@ -278,5 +278,24 @@ hone_status hone_store_load(hone_store *store, const char *dump, size_t size_byt
     if (status == HONE_OK) *added = in.added;
     hone_row_clear(&in.row);
     hone_free(in.room);
+    return status;
+}
+
+// Dumps shrink to about a tenth; what grows two hundredfold and more is no dump but an attack on the memory.
+static size_t ceiling_of(size_t zipped_bytes)
+{
+    size_t ceiling = ((size_t)1 << 20) + zipped_bytes * 200;
+    return zipped_bytes > HONE_DUMP_MAX / 200 || ceiling > HONE_DUMP_MAX ? HONE_DUMP_MAX : ceiling;
+}
+
+hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added)
+{
+    void *plain = NULL;
+    size_t plain_bytes;
+    *added = 0;
+    if (size_bytes < 4 || memcmp(dump, "\x28\xb5\x2f\xfd", 4)) return load_text(store, dump, size_bytes, added);
+    hone_status status = hone_unzip(dump, size_bytes, ceiling_of(size_bytes), &plain, &plain_bytes);
+    if (status == HONE_OK) status = load_text(store, plain, plain_bytes, added);
+    hone_free(plain);
     return status;
 }

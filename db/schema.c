@@ -146,20 +146,54 @@ static hone_status check_owner(hone_store *store, int64_t version, int64_t objec
     return hone_fail(HONE_DAMAGED, "%s is the SQLite database of another program, not hone's", store->path);
 }
 
+// Every table, index and view of hone's is there and is made as hone makes it: a file from elsewhere could hold a view
+// in a table's place, whose reading never ends. What else a user has added is let be.
+static hone_status check_objects(hone_store *store, int64_t version)
+{
+    hone_store *model = NULL;
+    sqlite3_stmt *wanted, *found;
+    bool row, present;
+    hone_status status;
+    HONE_TRY(hone_store_open_memory(store->path, &model));
+    for (int64_t i = 0; i < version; i++) HONE_TRY(hone_store_exec(model, hone_schema_migrations[i]));
+    HONE_TRY(hone_store_prepare(model, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL", &wanted));
+    while ((status = hone_store_step(model, wanted, &row)) == HONE_OK && row) {
+        HONE_TRY(hone_store_prepare(store, "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?", &found));
+        for (int i = 0; i < 3; i++) sqlite3_bind_value(found, i + 1, sqlite3_column_value(wanted, i));
+        HONE_TRY(hone_store_step(store, found, &present));
+        sqlite3_reset(found);
+        if (present) continue;
+        status = hone_fail(HONE_DAMAGED, "%s does not have the %s %s as hone makes it: take the database from a copy or a dump", store->path,
+                           (const char *)sqlite3_column_text(wanted, 0), (const char *)sqlite3_column_text(wanted, 1));
+        goto out;
+    }
+out:
+    hone_store_close(model);
+    return status;
+}
+
+static hone_status check_hostile(hone_store *store)
+{
+    int64_t hostile = 0;
+    hone_status status = hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR rootpage = 0 AND type = 'table'",
+                                           &hostile);
+    if (status == HONE_OK && hostile)
+        status = hone_fail(HONE_DAMAGED, "%s holds triggers or virtual tables, which no hone database has", store->path);
+    return status;
+}
+
 hone_status hone_schema_open(hone_store *store)
 {
-    int64_t version = 0, objects = 0, hostile = 0;
+    int64_t version = 0, objects = 0;
     hone_status status;
     HONE_TRY(hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema", &objects));
     HONE_TRY(hone_store_pragma(store, "PRAGMA user_version", &version));
     if (!objects && !version && store->access == HONE_STORE_CREATE) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
     HONE_TRY(check_owner(store, version, objects));
-    HONE_TRY(hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' OR rootpage = 0 AND type = 'table'",
-                               &hostile));
-    if (hostile)
-        return hone_fail(HONE_DAMAGED, "%s holds triggers or virtual tables, which no hone database has", store->path);
+    HONE_TRY(check_hostile(store));
     store->version = (int)version;
     if (version > HONE_STORE_SCHEMA) return check_newer(store, version);
+    HONE_TRY(check_objects(store, version));
     if (version < HONE_STORE_SCHEMA && store->access != HONE_STORE_READ) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
 out:
     return status;

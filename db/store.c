@@ -13,7 +13,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
-#include "base/zip.h"
 
 // A file of up to this size is checked as a whole when it is opened (some 8 ms for each MiB); a larger one by `hone db check`.
 enum { CHECKED_WHEN_OPENED_BYTES = 32 << 20 };
@@ -261,40 +260,6 @@ out:
     return status;
 }
 
-static hone_status open_memory(hone_store *store)
-{
-    hone_status status;
-    store->access = HONE_STORE_CREATE;
-    HONE_TRY(connect(store, "file::memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
-    HONE_TRY(hone_schema_open(store));
-    snprintf(store->journal, sizeof store->journal, "memory");
-    snprintf(store->reason, sizeof store->reason, "SQLite %s holds the rows in memory", sqlite3_libversion());
-out:
-    return status;
-}
-
-static hone_status open_dump(hone_store *store, const glance *seen)
-{
-    char *data = NULL;
-    void *text = NULL;
-    size_t size = 0;
-    int64_t added;
-    hone_status status;
-    HONE_TRY(hone_file_read(store->path, HONE_DUMP_MAX, &data, &size));
-    if (seen->zipped) {
-        HONE_TRY(hone_unzip(data, size, HONE_DUMP_MAX, &text, &size));
-        hone_free(data);
-        data = text;
-    }
-    HONE_TRY(open_memory(store));
-    HONE_TRY(hone_store_load(store, data, size, &added));
-    HONE_TRY(hone_store_exec(store, "PRAGMA query_only = ON"));
-    store->access = HONE_STORE_READ;
-out:
-    hone_free(data);
-    return status == HONE_DAMAGED ? hone_fail_in(status, "the dump %s", store->path) : status;
-}
-
 static hone_status new_store(const char *path, hone_store_access access, hone_store **store)
 {
     hone_store *made = hone_calloc(1, sizeof *made);
@@ -310,6 +275,42 @@ static hone_status new_store(const char *path, hone_store_access access, hone_st
     return HONE_OK;
 }
 
+hone_status hone_store_open_memory(const char *name, hone_store **store)
+{
+    hone_store *made = NULL;
+    hone_status status = new_store(name, HONE_STORE_CREATE, &made);
+    if (status == HONE_OK) status = connect(made, "file::memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
+    if (status != HONE_OK) {
+        hone_store_close(made);
+        return status;
+    }
+    snprintf(made->journal, sizeof made->journal, "memory");
+    snprintf(made->reason, sizeof made->reason, "SQLite %s holds the rows in memory", sqlite3_libversion());
+    *store = made;
+    return HONE_OK;
+}
+
+static hone_status open_dump(const char *path, hone_store **store)
+{
+    hone_store *made = NULL;
+    char *data = NULL;
+    size_t size = 0;
+    int64_t added;
+    hone_status status;
+    HONE_TRY(hone_file_read(path, HONE_DUMP_MAX, &data, &size));
+    HONE_TRY(hone_store_open_memory(path, &made));
+    HONE_TRY(hone_schema_open(made));
+    HONE_TRY(hone_store_load(made, data, size, &added));
+    HONE_TRY(hone_store_exec(made, "PRAGMA query_only = ON"));
+    made->access = HONE_STORE_READ;
+    *store = made;
+    made = NULL;
+out:
+    hone_free(data);
+    hone_store_close(made);
+    return status == HONE_DAMAGED ? hone_fail_in(status, "the dump %s", path) : status;
+}
+
 static hone_status open_store(const char *path, hone_store_access access, bool immutable, hone_store **store)
 {
     hone_store *made = NULL;
@@ -317,9 +318,9 @@ static hone_status open_store(const char *path, hone_store_access access, bool i
     glance seen;
     HONE_TRY(look(path, &seen));
     HONE_TRY(check_glance(path, access, &seen));
+    if (seen.dump || seen.zipped) return open_dump(path, store);
     HONE_TRY(new_store(path, access, &made));
-    if (seen.dump || seen.zipped) HONE_TRY(open_dump(made, &seen));
-    else HONE_TRY(open_file(made, &seen, immutable));
+    HONE_TRY(open_file(made, &seen, immutable));
     *store = made;
     made = NULL;
 out:
@@ -405,8 +406,8 @@ hone_status hone_store_open_default(const char *path, bool writable, hone_store 
     HONE_TRY(open_own(writable, &own));
     if (find_bundled(found, sizeof found)) HONE_TRY(open_store(found, HONE_STORE_READ, true, &bundled));
     if (!own && !bundled) {
-        HONE_TRY(new_store("(no database)", HONE_STORE_CREATE, &own));
-        HONE_TRY(open_memory(own));
+        HONE_TRY(hone_store_open_memory("(no database)", &own));
+        HONE_TRY(hone_schema_open(own));
     }
     if (own && bundled) hone_store_layer(own, bundled);
     *store = own ? own : bundled;

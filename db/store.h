@@ -88,6 +88,7 @@ hone_status hone_store_snapshot(hone_store *store, hone_id *id);
 // The sorted, stable text dump (docs/schema.md). `only_best` keeps what builds need: for each problem the best `keep` tactics
 // of each source with their samples, their artifacts, coverage and all failure verdicts.
 hone_status hone_store_dump(hone_store *store, int keep, hone_status (*write)(void *user, const char *data, size_t size), void *user);
+// Adds a dump, plain or compressed by zstd; HONE_DAMAGED leaves the store as it was.
 hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added);
 hone_status hone_store_merge(hone_store *store, hone_store *from, int64_t *added);
 // Integrity of the file, of every id, of every reference. HONE_DAMAGED with the first fault; report gets a line for each.

@@ -12,7 +12,7 @@
 
 #define HONE_STORE_SCHEMA 2               // user_version written by this program
 #define HONE_STORE_APPLICATION 0x686f6e65 // application_id: "hone"
-#define HONE_ARTIFACT_MAX ((size_t)256 << 20)
+#define HONE_ARTIFACT_MAX ((size_t)64 << 20)
 #define HONE_DUMP_MAX ((size_t)2 << 30)
 
 enum { HONE_STATEMENTS_MAX = 128, HONE_SPELLINGS = 4 };
@@ -59,6 +59,7 @@ hone_status hone_store_pragma(hone_store *store, const char *sql, int64_t *value
 hone_status hone_store_begin(hone_store *store);                         // immediate; refused on a store opened for reading
 hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
 hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
+hone_status hone_store_open_memory(const char *name, hone_store **store);   // empty, writable, gone when closed
 
 // place.c: where a database may live, and by which journal.
 bool hone_journal_allows_wal(int sqlite_version);                        // sqlite3_libversion_number()

@@ -287,6 +287,11 @@ static void strange_files(void **state)
     run_sql(path_of("trigger"), "PRAGMA user_version = 1; PRAGMA application_id = 1752133221; CREATE TABLE run(x);"
             "CREATE TRIGGER bad AFTER INSERT ON run BEGIN SELECT 1; END");
     run_sql(path_of("hollow"), "PRAGMA user_version = 2; PRAGMA application_id = 1752133221");
+    hone_store_close(fixture_create(folder, "endless"));       // a view that never ends in a table's place
+    run_sql(path_of("endless"), "DROP TABLE tactic; CREATE VIEW tactic AS WITH RECURSIVE r(number) AS"
+            " (SELECT 1 UNION ALL SELECT number + 1 FROM r) SELECT number, 'x' AS spelling FROM r");
+    hone_store_close(fixture_create(folder, "more"));          // what a user adds is let be
+    run_sql(path_of("more"), "CREATE VIEW mine AS SELECT 1; CREATE INDEX mine_too ON measurement(verdict)");
     for (int i = 0; i < 3; i++) {
         expect_open(path_of("text"), ways[i], HONE_DAMAGED, "neither a hone database nor a dump");
         expect_open(path_of("magic"), ways[i], HONE_DAMAGED, NULL);
@@ -297,6 +302,8 @@ static void strange_files(void **state)
         expect_open(path_of("other"), ways[i], HONE_DAMAGED, "another program");
         expect_open(path_of("trigger"), ways[i], HONE_DAMAGED, "triggers");
         expect_open(path_of("hollow"), ways[i], HONE_DAMAGED, NULL);
+        expect_open(path_of("endless"), ways[i], HONE_DAMAGED, "does not have the table tactic as hone makes it");
+        expect_open(path_of("more"), ways[i], HONE_OK, NULL);
     }
     expect_open(path_of("missing"), HONE_STORE_READ, HONE_USAGE, "there is no database");
     expect_open(path_of("missing"), HONE_STORE_WRITE, HONE_USAGE, "there is no database");
