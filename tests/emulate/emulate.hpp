@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs the text of a CUDA kernel on a CPU, thread by thread, so that its index arithmetic and its barriers can be tested with no GPU. It
+// stands in the place of ptx.cuh. Every CUDA thread is a fiber with its own stack; it runs until it meets a barrier or an instruction of its
+// whole warp, where the next one goes on. Asynchronous copies land as late as they may: when they are waited for. Shared memory begins as
+// NaNs. Loads outside the operands stop the program.
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+using std::isinf;
+using std::isnan;
+
+#define HONE_FN inline
+#define HONE_KERNEL extern "C" void
+#define HONE_INFINITY ((float)INFINITY)
+#define HONE_STATIC_SHARED static
+#define HONE_CONST_ARGS const hone_args &
+#define __launch_bounds__(...)
+
+typedef unsigned long long u64;
+struct uint2 { unsigned x, y; };
+struct uint4 { unsigned x, y, z, w; };
+struct float2 { float x, y; };
+struct float4 { float x, y, z, w; };
+struct uint3 { unsigned x, y, z; };
+static inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+static inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+static inline float2 make_float2(float x, float y) { return {x, y}; }
+template <typename A, typename B> static inline auto min(A a, B b) -> decltype(a + b) { return b < a ? b : a; }
+template <typename A, typename B> static inline auto max(A a, B b) -> decltype(a + b) { return a < b ? b : a; }
+static inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+static inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
+static inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4); return u; }
+#define __expf expf
+static inline float __fdividef(float a, float b) { return a / b; }
+
+// ---- fibers
+
+struct emu_copy { unsigned to; const unsigned char *from; int size; bool wanted; };
+
+struct emu_cta;
+struct emu_warp { int arrived = 0, members = 0; unsigned generation = 0; const void *posted[32]; };
+
+struct emu_fiber {
+    uint3 thread;
+    emu_cta *cta;
+    emu_warp *warp;
+    int lane;
+    bool done;
+    void *sp;
+    std::vector<unsigned char> stack;
+    std::vector<std::vector<emu_copy>> groups;     // committed
+    std::vector<emu_copy> open;
+};
+
+struct emu_cluster { int arrived = 0, members = 0; unsigned generation = 0; std::vector<emu_cta *> ctas; };
+
+struct emu_cta {
+    uint3 block;
+    std::vector<unsigned char> smem;
+    int arrived = 0, members = 0;
+    unsigned generation = 0;
+    std::vector<emu_warp> warps;
+    emu_cluster *cluster;
+};
+
+static emu_fiber *emu_now;
+static void *emu_scheduler_sp;
+static uint3 emu_grid, emu_block;
+static const void *emu_args;
+struct emu_range { const unsigned char *at; size_t size; };
+static std::vector<emu_range> emu_ranges;
+
+#define threadIdx (emu_now->thread)
+#define blockIdx (emu_now->cta->block)
+#define gridDim emu_grid
+#define blockDim emu_block
+#define hone_smem (emu_now->cta->smem.data())
+
+extern "C" void emu_switch(void **save, void *load);
+asm(".text\n.type emu_switch,@function\nemu_switch:\n"
+    "push %rbp\npush %rbx\npush %r12\npush %r13\npush %r14\npush %r15\n"
+    "mov %rsp,(%rdi)\nmov %rsi,%rsp\n"
+    "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
+
+static void emu_yield() { emu_switch(&emu_now->sp, emu_scheduler_sp); }
+
+[[noreturn]] static void emu_stop(const char *what)
+{
+    fprintf(stderr, "emulated kernel: %s (block %u %u %u, thread %u)\n", what, blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x);
+    abort();
+}
+
+template <typename B> static void emu_barrier(B &b)
+{
+    unsigned generation = b.generation;
+    if (++b.arrived == b.members) {
+        b.arrived = 0;
+        b.generation++;
+    } else {
+        while (b.generation == generation) emu_yield();
+    }
+}
+
+static inline void __syncthreads() { emu_barrier(*emu_now->cta); }
+HONE_FN void hone_sync_warp() { emu_barrier(*emu_now->warp); }
+HONE_FN void hone_cluster_sync() { emu_barrier(*emu_now->cta->cluster); }
+
+// Every lane shows the others something; look(posted) runs while all of it stands.
+template <typename F> static void emu_exchange(const void *mine, F look)
+{
+    emu_warp *warp = emu_now->warp;
+    warp->posted[emu_now->lane] = mine;
+    emu_barrier(*warp);
+    look(warp->posted);
+    emu_barrier(*warp);
+}
+
+// ---- numbers
+
+HONE_FN float hone_float_of_f16(unsigned short h)
+{
+    unsigned sign = (unsigned)(h & 0x8000) << 16, e = (h >> 10) & 31, m = h & 1023;
+    if (e == 0) return (sign ? -1.0f : 1.0f) * (float)m * 0x1p-24f;
+    if (e == 31) return __uint_as_float(sign | 0x7f800000 | m << 13);
+    return __uint_as_float(sign | (e + 112) << 23 | m << 13);
+}
+
+HONE_FN unsigned short hone_f16_of_float(float f)
+{
+    unsigned u = __float_as_uint(f), sign = (u >> 16) & 0x8000;
+    if (f != f) return 0x7fff;
+    float a = fabsf(f);
+    if (a >= 65520.0f) return sign | 0x7c00;
+    if (a < 0x1p-14f) return sign | (unsigned)lrintf(a * 0x1p24f);
+    unsigned v = __float_as_uint(a), r = v + 0xfff + ((v >> 13) & 1);
+    return sign | ((r >> 13) - (112 << 10));
+}
+
+HONE_FN float hone_float_of_bf16(unsigned short h) { return __uint_as_float((unsigned)h << 16); }
+HONE_FN unsigned short hone_bf16_of_float(float f)
+{
+    unsigned u = __float_as_uint(f);
+    return f != f ? 0x7fff : (u + 0x7fff + ((u >> 16) & 1)) >> 16;
+}
+HONE_FN unsigned hone_f16x2(float low, float high) { return hone_f16_of_float(low) | (unsigned)hone_f16_of_float(high) << 16; }
+HONE_FN unsigned hone_bf16x2(float low, float high) { return hone_bf16_of_float(low) | (unsigned)hone_bf16_of_float(high) << 16; }
+HONE_FN unsigned hone_tf32_of_float(unsigned bits) { return (bits + 0x1000) & ~0x1fffu; }
+
+// ---- memory
+
+static void emu_check(const void *from, int size)
+{
+    const unsigned char *at = (const unsigned char *)from;
+    if ((uintptr_t)at % size) emu_stop("a misaligned load");
+    for (const emu_range &r : emu_ranges)
+        if (at >= r.at && at + size <= r.at + r.size) return;
+    emu_stop("a load outside the operands");
+}
+
+template <typename X> static X emu_load(const void *from)
+{
+    X x;
+    emu_check(from, sizeof x);
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+HONE_FN uint4 hone_ldg16(const void *from) { return emu_load<uint4>(from); }
+HONE_FN uint2 hone_ldg8(const void *from) { return emu_load<uint2>(from); }
+HONE_FN unsigned hone_ldg4(const void *from) { return emu_load<unsigned>(from); }
+HONE_FN unsigned short hone_ldg2(const void *from) { return emu_load<unsigned short>(from); }
+HONE_FN unsigned char hone_ldg1(const void *from) { return emu_load<unsigned char>(from); }
+
+static unsigned char *emu_shared(unsigned address, int size)
+{
+    if (address % size) emu_stop("a misaligned access to shared memory");
+    if (address + size > emu_now->cta->smem.size()) emu_stop("an access outside the shared memory");
+    return hone_smem + address;
+}
+
+HONE_FN unsigned hone_shared_address(const void *pointer)
+{
+    int64_t at = (const unsigned char *)pointer - hone_smem;
+    if (at < 0 || (size_t)at > emu_now->cta->smem.size()) emu_stop("an address that is not of the dynamic shared memory");
+    return (unsigned)at;
+}
+
+static void emu_async(unsigned to, const void *from, int size, bool wanted)
+{
+    emu_shared(to, size);
+    if (wanted) emu_check(from, size);
+    emu_now->open.push_back({to, (const unsigned char *)from, size, wanted});
+}
+HONE_FN void hone_async16(unsigned to, const void *from, bool wanted) { emu_async(to, from, 16, wanted); }
+HONE_FN void hone_async8(unsigned to, const void *from, bool wanted) { emu_async(to, from, 8, wanted); }
+HONE_FN void hone_async4(unsigned to, const void *from, bool wanted) { emu_async(to, from, 4, wanted); }
+HONE_FN void hone_async_commit()
+{
+    emu_now->groups.push_back(std::move(emu_now->open));
+    emu_now->open.clear();
+}
+template <int N> HONE_FN void hone_async_wait()
+{
+    while ((int)emu_now->groups.size() > N) {
+        for (const emu_copy &c : emu_now->groups.front())
+            if (c.wanted) memcpy(hone_smem + c.to, c.from, c.size);
+            else memset(hone_smem + c.to, 0, c.size);
+        emu_now->groups.erase(emu_now->groups.begin());
+    }
+}
+
+HONE_FN void hone_ldmatrix4(unsigned (&r)[4], unsigned address)
+{
+    emu_shared(address, 16);
+    emu_exchange(&address, [&](const void **posted) {
+        for (int i = 0; i < 4; i++)
+            memcpy(&r[i], hone_smem + *(const unsigned *)posted[i * 8 + emu_now->lane / 4] + emu_now->lane % 4 * 4, 4);
+    });
+}
+
+HONE_FN void hone_ldmatrix4_trans(unsigned (&r)[4], unsigned address)
+{
+    emu_shared(address, 16);
+    emu_exchange(&address, [&](const void **posted) {
+        for (int i = 0; i < 4; i++)
+            for (int h = 0; h < 2; h++)
+                memcpy((char *)&r[i] + 2 * h, hone_smem + *(const unsigned *)posted[i * 8 + emu_now->lane % 4 * 2 + h] + emu_now->lane / 4 * 2, 2);
+    });
+}
+
+HONE_FN unsigned hone_lds4(unsigned address) { unsigned v; memcpy(&v, emu_shared(address, 4), 4); return v; }
+HONE_FN float4 hone_lds16(unsigned address) { float4 v; memcpy(&v, emu_shared(address, 16), 16); return v; }
+HONE_FN void hone_sts16(unsigned address, uint4 v) { memcpy(emu_shared(address, 16), &v, 16); }
+HONE_FN void hone_sts8f(unsigned address, float x, float y) { float v[2] = {x, y}; memcpy(emu_shared(address, 8), v, 8); }
+HONE_FN float4 hone_cluster_lds16(unsigned address, unsigned rank)
+{
+    float4 v;
+    emu_shared(address, 16);
+    memcpy(&v, emu_now->cta->cluster->ctas[rank]->smem.data() + address, 16);
+    return v;
+}
+
+// ---- tensor cores
+
+struct emu_operands { const unsigned *a; unsigned b[2]; };
+
+// a is 16 x DEPTH, b DEPTH x 8; get(word, k) is one of the values that lie in a 32-bit register.
+template <int DEPTH, typename G> static void emu_mma(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, G get)
+{
+    emu_operands mine = {a, {b0, b1}};
+    constexpr int PER = DEPTH / 8;             // values of a register
+    float sums[4];
+    emu_exchange(&mine, [&](const void **posted) {
+        int g = emu_now->lane / 4, t = emu_now->lane % 4;
+        for (int i = 0; i < 4; i++) {
+            int row = g + (i / 2) * 8, col = t * 2 + i % 2;
+            float sum = d[i];
+            for (int k = 0; k < DEPTH; k++) {
+                int half = k / (DEPTH / 2), lane = k % (DEPTH / 2) / PER, at = k % PER;
+                const emu_operands *oa = (const emu_operands *)posted[(row % 8) * 4 + lane], *ob = (const emu_operands *)posted[col * 4 + lane];
+                sum += get(oa->a[half * 2 + row / 8], at) * get(ob->b[half], at);
+            }
+            sums[i] = sum;
+        }
+    });
+    memcpy(d, sums, sizeof sums);
+}
+
+HONE_FN void hone_mma_f16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    emu_mma<16>(d, a, b0, b1, [](unsigned w, int k) { return hone_float_of_f16(w >> (16 * k)); });
+}
+HONE_FN void hone_mma_bf16(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    emu_mma<16>(d, a, b0, b1, [](unsigned w, int k) { return hone_float_of_bf16(w >> (16 * k)); });
+}
+HONE_FN void hone_mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1)
+{
+    emu_mma<8>(d, a, b0, b1, [](unsigned w, int) { return __uint_as_float(w & ~0x1fffu); });
+}
+
+HONE_FN float hone_shuffle_xor(float value, int mask)
+{
+    float other;
+    emu_exchange(&value, [&](const void **posted) { other = *(const float *)posted[emu_now->lane ^ mask]; });
+    return other;
+}
+
+// ---- launch
+
+struct hone_args;
+extern "C" void hone_kernel(const hone_args &p);
+
+static void emu_main()
+{
+    hone_kernel(*(const hone_args *)emu_args);
+    emu_now->done = true;
+    emu_yield();
+    abort();
+}
+
+static void emu_start(emu_fiber &f)
+{
+    if (f.stack.empty()) f.stack.resize(256 * 1024);
+    uintptr_t top = (uintptr_t)(f.stack.data() + f.stack.size()) & ~(uintptr_t)15;
+    void **sp = (void **)top;
+    *--sp = nullptr;                   // keeps the stack aligned as after a call
+    *--sp = (void *)emu_main;
+    for (int k = 0; k < 6; k++) *--sp = nullptr;
+    f.sp = sp;
+    f.done = false;
+    f.groups.clear();
+    f.open.clear();
+}
+
+static void emu_run_cluster(std::vector<emu_fiber> &fibers)
+{
+    for (size_t left = fibers.size(), idle = 0; left;) {
+        for (emu_fiber &f : fibers) {
+            if (f.done) continue;
+            emu_now = &f;
+            emu_switch(&emu_scheduler_sp, f.sp);
+            if (f.done) left--, idle = 0;
+        }
+        if (idle++ > 10000000) emu_stop("no thread goes on");
+    }
+}
+
+extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
+                           const void *const *operands, const size_t *sizes, int n_operands)
+{
+    static std::vector<emu_fiber> fibers;
+    unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
+    emu_args = args;
+    emu_grid = {grid[0], grid[1], grid[2]};
+    emu_block = {block[0], 1, 1};
+    emu_ranges.clear();
+    for (int k = 0; k < n_operands; k++) emu_ranges.push_back({(const unsigned char *)operands[k], sizes[k]});
+    fibers.resize((size_t)span * threads);
+    for (unsigned z = 0; z < grid[2]; z += span)
+        for (unsigned y = 0; y < grid[1]; y++)
+            for (unsigned x = 0; x < grid[0]; x++) {
+                emu_cluster cluster;
+                std::vector<emu_cta> ctas(span);
+                cluster.members = (int)(span * threads);
+                for (unsigned c = 0; c < span; c++) {
+                    emu_cta &cta = ctas[c];
+                    cta.block = {x, y, z + c};
+                    cta.smem.assign(shared_bytes, 0xff);
+                    cta.members = (int)threads;
+                    cta.warps.resize((threads + 31) / 32);
+                    cta.cluster = &cluster;
+                    cluster.ctas.push_back(&cta);
+                    for (unsigned t = 0; t < threads; t++) {
+                        emu_fiber &f = fibers[c * threads + t];
+                        f.thread = {t, 0, 0};
+                        f.cta = &cta;
+                        f.warp = &cta.warps[t / 32];
+                        f.warp->members = (int)(threads - t / 32 * 32 < 32 ? threads - t / 32 * 32 : 32);
+                        f.lane = (int)(t % 32);
+                        emu_start(f);
+                    }
+                }
+                emu_run_cluster(fibers);
+            }
+}
