@@ -7,7 +7,7 @@
 #include "kernels/problem.h"
 #include "kernels/tail.h"
 
-#define HONE_CUDNN_DESCRIPTORS 256
+#define HONE_CUDNN_DESCRIPTORS 512
 #define HONE_CUDNN_OPS 64
 #define HONE_CUDNN_CONSTANTS 16
 

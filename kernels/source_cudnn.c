@@ -12,11 +12,13 @@
 #include "kernels/device_cuda.h"
 #include "kernels/source.h"
 
-#define KNOBS_MAX 24
+#define KNOBS_MAX 48               // CUDNN_KNOB_TYPE_COUNTS is 44 in 9.19
 #define POINTS_MAX 150
 #define HEURISTICS_MAX 64
-#define FIRST_ENGINES 6            // whose knobs are moved
+#define MOVED_CONFIGS 4            // whose knobs are moved, and how often a moved configuration is checked: a check of an
+#define MOVES_MAX 48               // engine that compiles at run time takes 10 ms (H200, cuDNN 9.19)
 #define NOTES_MAX 32
+#define VALUES_MAX 6               // of one knob
 #define WORKSPACE_LIMIT ((int64_t)1 << 30)
 
 typedef struct knob {
@@ -138,18 +140,16 @@ out:
     return status;
 }
 
-// Up to `most` descriptors of a type that an attribute holds; they belong to the graph.
+// Up to `most` descriptors of a type that an attribute holds; they belong to the graph. Knobs do not tell their number
+// beforehand, so all are made.
 static int get_descriptors(hone_cudnn_graph *graph, v_cudnnBackendDescriptor_t from, int attribute, int type, int most,
                            v_cudnnBackendDescriptor_t *got)
 {
     int64_t count = 0;
-    if (hone_cudnn.BackendGetAttribute(from, attribute, V_CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, &count, NULL) || count <= 0) return 0;
-    if (count > most) count = most;
-    for (int64_t i = 0; i < count; i++)
+    for (int i = 0; i < most; i++)
         if (hone_cudnn_make(graph, type, &got[i])) return 0;
-    int64_t written = 0;
-    if (hone_cudnn.BackendGetAttribute(from, attribute, V_CUDNN_TYPE_BACKEND_DESCRIPTOR, count, &written, got)) return 0;
-    return (int)(written < count ? written : count);
+    if (hone_cudnn.BackendGetAttribute(from, attribute, V_CUDNN_TYPE_BACKEND_DESCRIPTOR, most, &count, got)) return 0;
+    return (int)(count < most ? count : most);
 }
 
 static bool has_note(v_cudnnBackendDescriptor_t engine, int note)
@@ -177,6 +177,7 @@ typedef struct walk {
     v_cudnnHandle_t handle;
     hone_space *space;
     size_t capacity;
+    int moves;                     // configurations with a moved knob checked so far
 } walk;
 
 static hone_status add_point(walk *w, const config *c)
@@ -236,6 +237,15 @@ out:
     return status;
 }
 
+static hone_status try_config(walk *w, hone_cudnn_graph *graph, const config *c)
+{
+    v_cudnnBackendDescriptor_t made;
+    int mark = graph->n_owned;
+    bool taken = make_config(graph, c, &made) == HONE_OK;
+    release_to(graph, mark);
+    return taken ? add_point(w, c) : HONE_OK;
+}
+
 static hone_status walk_engines(walk *w, hone_cudnn_graph *graph)
 {
     int64_t count = 0, written;
@@ -246,8 +256,9 @@ static hone_status walk_engines(walk *w, hone_cudnn_graph *graph)
         int mark = graph->n_owned;
         bool known = false;
         for (size_t k = 0; k < w->space->n_points; k++) known |= hone_tactic_get(&w->space->points[k], "engine", -1) == i;
-        if (!known && !make_engine(graph, i, &engine) && !is_too_coarse(w->problem, engine)) status = add_point(w, &(config){.engine = i});
+        bool offered = !known && !make_engine(graph, i, &engine) && !is_too_coarse(w->problem, engine);
         release_to(graph, mark);
+        if (offered) status = try_config(w, graph, &(config){.engine = i});
     }
     return status;
 }
@@ -288,16 +299,7 @@ static bool with_knob(const config *c, int type, int64_t value, config *moved)
     return true;
 }
 
-static hone_status try_config(walk *w, hone_cudnn_graph *graph, const config *c)
-{
-    v_cudnnBackendDescriptor_t made;
-    int mark = graph->n_owned;
-    bool taken = make_config(graph, c, &made) == HONE_OK;
-    release_to(graph, mark);
-    return taken ? add_point(w, c) : HONE_OK;
-}
-
-static hone_status move_knobs(walk *w, hone_cudnn_graph *graph, const config *c, size_t limit)
+static hone_status move_knobs(walk *w, hone_cudnn_graph *graph, const config *c, int limit)
 {
     v_cudnnBackendDescriptor_t engine;
     knob_range ranges[KNOBS_MAX];
@@ -306,9 +308,13 @@ static hone_status move_knobs(walk *w, hone_cudnn_graph *graph, const config *c,
     hone_status status = HONE_OK;
     release_to(graph, mark);
     for (int i = 0; i < n && !status; i++) {
-        for (int64_t value = ranges[i].low; value <= ranges[i].high && !status && w->space->n_points < limit; value += ranges[i].step) {
+        int taken = 0;
+        for (int64_t value = ranges[i].low; value <= ranges[i].high && taken < VALUES_MAX && !status; value += ranges[i].step, taken++) {
             config moved;
-            if (with_knob(c, ranges[i].type, value, &moved)) status = try_config(w, graph, &moved);
+            if (w->space->n_points == POINTS_MAX || w->moves >= limit) return HONE_OK;
+            if (!with_knob(c, ranges[i].type, value, &moved)) continue;
+            w->moves++;
+            status = try_config(w, graph, &moved);
         }
     }
     return status;
@@ -316,15 +322,12 @@ static hone_status move_knobs(walk *w, hone_cudnn_graph *graph, const config *c,
 
 static hone_status walk_knobs(walk *w, hone_cudnn_graph *graph)
 {
-    config firsts[FIRST_ENGINES];
+    config firsts[MOVED_CONFIGS];
     int n = 0;
     hone_status status = HONE_OK;
-    for (size_t i = 0; i < w->space->n_points && n < FIRST_ENGINES; i++)
+    for (size_t i = 0; i < w->space->n_points && n < MOVED_CONFIGS; i++)
         if (!parse_config(&w->space->points[i], &firsts[n])) n++;
-    for (int i = 0; i < n && !status; i++) {
-        size_t left = POINTS_MAX > w->space->n_points ? POINTS_MAX - w->space->n_points : 0;
-        status = move_knobs(w, graph, &firsts[i], w->space->n_points + (left + (size_t)(n - i) - 1) / (size_t)(n - i));
-    }
+    for (int i = 0; i < n && !status; i++) status = move_knobs(w, graph, &firsts[i], MOVES_MAX * (i + 1) / n);
     return status;
 }
 
