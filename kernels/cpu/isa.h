@@ -38,7 +38,10 @@ typedef struct hone_cpu_isa {
     // values = exp(values - minus); returns their sum.
     float (*exp_sum)(float *values, int64_t n, float minus);
     float (*max)(const float *values, int64_t n);
+    float (*sum)(const float *values, int64_t n);
     float (*dot)(const float *a, const float *b, int64_t n);
+    // out[k] = (values[k] - mean) * factor, times scale[k] and plus shift[k] where those are not NULL.
+    void (*normalise)(float *out, const float *values, int64_t n, float mean, float factor, const float *scale, const float *shift);
     const hone_cpu_named_block *blocks;       // ends with a NULL name
 } hone_cpu_isa;
 

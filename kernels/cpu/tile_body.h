@@ -82,3 +82,25 @@ static float dot_of(const float *a, const float *b, int64_t n)
     for (; k < n; k++) sum += a[k] * b[k];
     return sum;
 }
+
+static float sum_of(const float *values, int64_t n)
+{
+    floats s0 = {0}, s1 = {0};
+    int64_t k = 0;
+    float sum = 0;
+    for (; k + 2 * LANES <= n; k += 2 * LANES) {
+        s0 += *(const floats *)(values + k);
+        s1 += *(const floats *)(values + k + LANES);
+    }
+    s0 += s1;
+    for (int i = 0; i < LANES; i++) sum += s0[i];
+    for (; k < n; k++) sum += values[k];
+    return sum;
+}
+
+static void normalise(float *out, const float *values, int64_t n, float mean, float factor, const float *scale, const float *shift)
+{
+    if (scale && shift) for (int64_t k = 0; k < n; k++) out[k] = (values[k] - mean) * factor * scale[k] + shift[k];
+    else if (scale) for (int64_t k = 0; k < n; k++) out[k] = (values[k] - mean) * factor * scale[k];
+    else for (int64_t k = 0; k < n; k++) out[k] = (values[k] - mean) * factor + (shift ? shift[k] : 0);
+}
