@@ -324,6 +324,18 @@ static hone_status check_inputs(const hone_call *call, const hone_tensor *const 
     return HONE_OK;
 }
 
+static hone_status check_types(const hone_call *call, const hone_tensor *const *in)
+{
+    char name[WORD_MAX];
+    const char *types = call->op->types;
+    for (int k = 0; types && k < call->n_in && types[k]; k++) {
+        if (!in[k] || types[k] == '.' || hone_dtype_is_float(in[k]->dtype) == (types[k] == 'f')) continue;
+        hone_op_input_name(call->op, k, name, sizeof name);
+        return hone_fail(HONE_USAGE, "%s: operand %s cannot be of type %s", call->op->name, name, hone_dtype_name(in[k]->dtype));
+    }
+    return HONE_OK;
+}
+
 static hone_status check_attrs(const hone_call *call)
 {
     for (int k = 0; k < call->op->n_attrs; k++)
@@ -337,6 +349,7 @@ hone_status hone_call_shape(hone_call *call, const hone_tensor *const *in, hone_
     const hone_tensor *all[HONE_INPUTS_MAX] = {0};         // what is not given is NULL for every rule
     hone_status status;
     HONE_TRY(check_inputs(call, in));
+    HONE_TRY(check_types(call, in));
     HONE_TRY(check_attrs(call));
     if (call->n_out < 1 || call->n_out > call->op->outputs)
         return hone_fail(HONE_USAGE, "%s has 1 to %d outputs, not %d", call->op->name, call->op->outputs, call->n_out);

@@ -78,6 +78,7 @@ typedef struct hone_op {
     hone_op_kind kind;
     const char *inputs;              // operand names: "x w b?"; '?' optional, "x*" any number (one or more, named x0, x1, ...)
     const char *domains;             // one letter an operand, n p u w i a; the last repeats; NULL: all n
+    const char *types;               // one letter an operand: f float, i integer or bool, . any (the shape rule looks); NULL: all .
     const hone_attr_spec *attrs;
     int n_attrs;
     int outputs;                     // most outputs; a call may ask for fewer

@@ -389,6 +389,6 @@ static hone_status qlinear_reference(const hone_call *call, const hone_array *in
 }
 
 const hone_op hone_op_qlinearconv = {
-    .name = "qlinearconv", .kind = HONE_OP_CONV, .inputs = "x xscale xzp w wscale wzp yscale yzp b?", .domains = "npnnpnpnn",
+    .name = "qlinearconv", .kind = HONE_OP_CONV, .inputs = "x xscale xzp w wscale wzp yscale yzp b?", .domains = "npnnpnpnn", .types = "ifiififii",
     .attrs = conv_attrs, .n_attrs = 4, .outputs = 1, .shape = qlinear_shape, .reference = qlinear_reference, .flops = qlinear_flops,
 };

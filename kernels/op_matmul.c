@@ -326,7 +326,7 @@ static hone_status qlinear_reference(const hone_call *call, const hone_array *in
 }
 
 const hone_op hone_op_qlinearmatmul = {
-    .name = "qlinearmatmul", .kind = HONE_OP_MATMUL, .inputs = "a ascale azp b bscale bzp yscale yzp", .domains = "npnnpnpn",
+    .name = "qlinearmatmul", .kind = HONE_OP_MATMUL, .inputs = "a ascale azp b bscale bzp yscale yzp", .domains = "npnnpnpn", .types = "ifiififi",
     .outputs = 1, .shape = qlinear_shape, .reference = qlinear_reference, .flops = qlinear_flops,
     .onnx = "QLinearMatMul a ascale azp b bscale bzp yscale yzp",
 };

@@ -88,7 +88,7 @@ static hone_status quantize_reference(const hone_call *call, const hone_array *i
 }
 
 const hone_op hone_op_quantizelinear = {
-    .name = "quantizelinear", .kind = HONE_OP_OTHER, .inputs = "x scale zp?", .domains = "npn", .attrs = quantize_attrs, .n_attrs = 3,
+    .name = "quantizelinear", .kind = HONE_OP_OTHER, .inputs = "x scale zp?", .domains = "npn", .types = ".fi", .attrs = quantize_attrs, .n_attrs = 3,
     .outputs = 1, .shape = quantize_shape, .reference = quantize_reference,
 };
 
@@ -117,7 +117,7 @@ static hone_status dequantize_reference(const hone_call *call, const hone_array 
 }
 
 const hone_op hone_op_dequantizelinear = {
-    .name = "dequantizelinear", .kind = HONE_OP_OTHER, .inputs = "x scale zp?", .domains = "npn", .attrs = dequantize_attrs,
+    .name = "dequantizelinear", .kind = HONE_OP_OTHER, .inputs = "x scale zp?", .domains = "npn", .types = "ifi", .attrs = dequantize_attrs,
     .n_attrs = 2, .outputs = 1, .shape = dequantize_shape, .reference = dequantize_reference,
 };
 

@@ -191,7 +191,7 @@ static int64_t type_limit(hone_dtype dtype, bool largest)
 {
     bool is_signed = dtype == HONE_I8 || dtype == HONE_I16 || dtype == HONE_I32 || dtype == HONE_I64 || dtype == HONE_U64;
     int bits = dtype == HONE_BOOL ? 1 : 8 * (int)hone_dtype_size(dtype);
-    int64_t half = (int64_t)((uint64_t)1 << (bits - 1)) - 1;
+    int64_t half = (int64_t)(((uint64_t)1 << (bits - 1)) - 1);
     if (is_signed) return largest ? half : -half - 1;
     return largest ? half * 2 + 1 : 0;
 }
