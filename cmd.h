@@ -9,6 +9,8 @@
 #include "base/text.h"
 #include "db/store.h"
 
+struct hone_graph;
+
 int hone_cmd_build(int argc, char **argv);
 int hone_cmd_conform(int argc, char **argv);
 int hone_cmd_db(int argc, char **argv);
@@ -24,5 +26,15 @@ int hone_cmd_worker(int argc, char **argv);
 
 int hone_cmd_fail(hone_status status);     // prints the sentence of this thread, returns the exit code
 hone_status hone_cmd_print(hone_text *text);     // the whole text on stdout, with a newline behind it when it has none
+
+// --device for what needs no device: "cpu", "cuda:0" (opened for its spelling), a full spelling, or a word that names exactly one device of
+// the store. toolchain: the newest recorded for it, else that of the device here; "" when neither is known.
+hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512]);
+// The network of a file, simplified; shapes as --shapes gives them or NULL. What cannot be imported is listed on stderr.
+hone_status hone_cmd_import(const char *path, const char *shapes, struct hone_graph **graph);
+bool hone_cmd_int(const char *text, int64_t least, int64_t most, int64_t *value);      // the whole text is a number within the bounds
+bool hone_cmd_real(const char *text, double least, double most, double *value);
+bool hone_cmd_bytes(const char *text, int64_t *bytes);                                 // 4096, 64K, 64M, 2G
+const char *hone_cmd_network_name(const char *path, char name[256]);      // the file's name without folder and .onnx
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "engine/names_priv.h"
 #include "kernels/source.h"
 
 #define STEPS_MAX 1000000
@@ -23,6 +24,8 @@ typedef struct assembly {
     hone_text *missing;
     form **forms;                 // per value
     size_t steps_capacity, buffers_capacity, weights_capacity, artifacts_capacity;
+    bool *pinned;                 // per pin: names a layer of this network
+    hone_names told;              // missing problems, each told once
     hone_problem problem;         // scratch
 } assembly;
 
@@ -84,7 +87,8 @@ static hone_status find_artifact(assembly *a, const char *key, int *index) {
 
 // What stands in for a problem that was never measured: the reference.
 static hone_status stand_in(assembly *a, const hone_cost *cost, char text[HONE_TACTIC_TEXT]) {
-    hone_text_printf(a->missing, "%s\n", cost->problem);
+    if (!hone_names_find(&a->told, cost->problem)) hone_text_printf(a->missing, "%s\n", cost->problem);
+    if (hone_names_put(&a->told, cost->problem, 1) != HONE_OK) return HONE_NO_MEMORY;
     const hone_source *ref = hone_source_find("ref");
     hone_space space = {0};
     hone_problem *problem = hone_alloc(sizeof *problem);
@@ -104,13 +108,21 @@ static hone_status stand_in(assembly *a, const hone_cost *cost, char text[HONE_T
     return status;
 }
 
-static hone_status find_pin(const assembly *a, const char *name, const hone_problem *problem, const char **tactic) {
+// Whether a step's name, layers joined by " + ", holds this layer.
+static bool names_layer(const char *name, const char *layer) {
+    size_t size = strlen(layer);
+    for (const char *at = name; (at = strstr(at, layer)); at++) {
+        bool begins = at == name || (at - name >= 3 && !strncmp(at - 3, " + ", 3));
+        if (begins && (!at[size] || !strncmp(at + size, " + ", 3))) return true;
+    }
+    return false;
+}
+
+static hone_status find_pin(assembly *a, const char *name, const hone_problem *problem, const char **tactic) {
     const hone_build_options *o = a->costs->options;
     for (int k = 0; k < o->n_pins; k++) {
-        const char *at = strstr(name, o->pins[k].layer);
-        size_t size = strlen(o->pins[k].layer);
-        bool whole = at && (at == name || at[-1] == ' ') && (at[size] == 0 || at[size] == ' ');
-        if (!whole) continue;
+        if (!names_layer(name, o->pins[k].layer)) continue;
+        a->pinned[k] = true;
         hone_tactic parsed;
         hone_status status = hone_tactic_parse(o->pins[k].tactic, &parsed);
         if (status == HONE_OK) status = hone_tactic_check(&parsed, problem, &a->costs->target);
@@ -174,11 +186,30 @@ static hone_status push_step(assembly *a, const hone_plan_step *step) {
     return HONE_OK;
 }
 
+// A view of a constant is a constant: the same bytes with other dims.
+static hone_status view_weight(assembly *a, int value, const hone_tensor *tensor, int from, hone_slot *slot) {
+    hone_plan *plan = a->plan;
+    if (hone_grow(&plan->weights, (size_t)plan->n_weights, &a->weights_capacity, sizeof *plan->weights, STEPS_MAX)) return HONE_NO_MEMORY;
+    hone_weight *w = &plan->weights[plan->n_weights];
+    *w = plan->weights[from];
+    w->name = hone_arena_strdup(plan->arena, a->view->graph->values[value].name);
+    w->tensor = *tensor;
+    if (!w->name) return HONE_NO_MEMORY;
+    *slot = (hone_slot){HONE_SLOT_WEIGHT, plan->n_weights++};
+    return add_form(a, value, tensor, *slot);
+}
+
+static bool has_evidence(const hone_plan_step *step) {
+    static const hone_id none;
+    return !hone_id_equal(&step->evidence, &none);
+}
+
 static hone_status convert(assembly *a, int value, const form *from, const hone_tensor *to, hone_slot *slot) {
     double ns;
     const hone_cost *cost;
     hone_status status = hone_conversion_cost(a->costs, &from->tensor, to, &ns, &cost);
     if (status != HONE_OK) return status;
+    if (!cost && from->slot.kind == HONE_SLOT_WEIGHT) return view_weight(a, value, to, from->slot.index, slot);
     if (!cost) return new_buffer(a, value, to, from->slot.index, slot);      // same bytes
     hone_plan_step step = {.precision = "", .n_operands = 1, .n_outputs = 1, .operands = {from->slot}};
     step.name = hone_arena_printf(a->plan->arena, "convert %s", a->view->graph->values[value].name);
@@ -187,6 +218,7 @@ static hone_status convert(assembly *a, int value, const form *from, const hone_
     step.outputs[0] = *slot;
     if (status == HONE_OK) status = hone_conversion_problem(&from->tensor, to, &a->problem);
     if (status == HONE_OK) status = choose_tactic(a, cost, &a->problem, &step);
+    if (!cost->tactic && !has_evidence(&step)) step.predicted_ns = ns - a->costs->gap_ns;      // what partition reckoned with
     return status == HONE_OK ? push_step(a, &step) : status;
 }
 
@@ -235,6 +267,7 @@ static hone_status add_view(assembly *a, const hone_choice *choice) {
     hone_tensor out = hone_format_tensor(&graph->values[node->out[0]].tensor, choice->precision, HONE_ROW);
     hone_slot from, to;
     hone_status status = slot_of(a, node->in[0], &in, &from);
+    if (status == HONE_OK && from.kind == HONE_SLOT_WEIGHT) return view_weight(a, node->out[0], &out, from.index, &to);
     return status == HONE_OK ? new_buffer(a, node->out[0], &out, from.index, &to) : status;
 }
 
@@ -307,7 +340,8 @@ static hone_status add_outputs(assembly *a) {
     for (int k = 0; k < graph->n_outputs; k++) {
         const hone_value *v = &graph->values[graph->outputs[k]];
         hone_slot slot;
-        hone_status status = v->data ? copy_constant(a, graph->outputs[k], &slot) : slot_of(a, graph->outputs[k], &v->tensor, &slot);
+        hone_status status = slot_of(a, graph->outputs[k], &v->tensor, &slot);
+        if (status == HONE_OK && slot.kind == HONE_SLOT_WEIGHT) status = copy_constant(a, graph->outputs[k], &slot);
         if (status != HONE_OK) return status;
         plan->outputs[plan->n_outputs++] = (hone_port){plan->buffers[slot.index].name, v->tensor, slot.index};
     }
@@ -329,6 +363,13 @@ static hone_status account(assembly *a) {
     a->plan->not_in_precision = hone_arena_strdup(a->plan->arena, hone_text_get(&text));
     hone_text_clear(&text);
     return a->plan->not_in_precision ? HONE_OK : HONE_NO_MEMORY;
+}
+
+static hone_status check_pins(const assembly *a) {
+    const hone_build_options *o = a->costs->options;
+    for (int k = 0; k < o->n_pins; k++)
+        if (!a->pinned[k]) return hone_fail(HONE_USAGE, "--pin %s: the network has no layer of that name (hone plan show lists them)", o->pins[k].layer);
+    return HONE_OK;
 }
 
 // Moves a heap array into the plan's arena.
@@ -358,13 +399,17 @@ hone_status hone_assemble(const hone_view *view, const hone_partition *partition
     a->plan = plan;
     a->missing = missing;
     a->forms = hone_calloc((size_t)view->graph->n_values + 1, sizeof *a->forms);
-    if (!a->forms) goto out;
+    a->pinned = hone_calloc((size_t)costs->options->n_pins + 1, sizeof *a->pinned);
+    if (!a->forms || !a->pinned) goto out;
     HONE_TRY(add_inputs(a));
     for (int k = 0; k < partition->n; k++) HONE_TRY(add_choice(a, &partition->choices[k]));
     HONE_TRY(add_outputs(a));
+    HONE_TRY(check_pins(a));
     status = account(a);
 out:
     hone_free((void *)a->forms);
+    hone_free(a->pinned);
+    hone_names_clear(&a->told);
     hone_free(a);
     hone_status settled = settle_all(plan);
     return status != HONE_OK ? status : settled;

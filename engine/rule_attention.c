@@ -14,6 +14,7 @@ typedef struct match {
     int q, k, v, mask;      // values; mask -1
     double scale;
     bool heads_last;        // operands are [B, S, H, D]: the transposes are inside
+    bool turned_with_heads; // k comes out of one transpose that splits heads and turns: it is none of attention's own forms
 } match;
 
 static hone_status propose(const hone_view *view, int node, hone_group_list *list);
@@ -113,7 +114,8 @@ static bool match_scores(const hone_view *view, int value, match *m) {
         m->k = strip_scale(view, turn->in[0], m);
         return true;
     }
-    return is_transpose(turn, split_turned);     // taken in only with the other heads' transposes
+    m->turned_with_heads = is_transpose(turn, split_turned);     // taken in only with the other heads' transposes
+    return m->turned_with_heads;
 }
 
 // Takes in the four transposes between [B, S, H, D] and [B, H, S, D] when all are there and used here only.
@@ -122,7 +124,7 @@ static void take_heads(const hone_view *view, match *m, int out) {
     const hone_node *nq = producer_of(view, m->q, "transpose", &q), *nk = producer_of(view, m->k, "transpose", &k);
     const hone_node *nv = producer_of(view, m->v, "transpose", &v);
     if (!is_transpose(nq, split) || !is_transpose(nv, split) || !nk || o < 0 || view->consumers[out][1] >= 0) return;
-    if (!is_transpose(nk, split) && !is_transpose(nk, split_turned)) return;
+    if (!is_transpose(nk, m->turned_with_heads ? split_turned : split)) return;
     const hone_node *no = &view->graph->nodes[o];
     if (strcmp(no->call.op->name, "transpose") || !is_transpose(no, split)) return;
     if (view->uses[m->q] != 1 || view->uses[m->k] != 1 || view->uses[m->v] != 1) return;
@@ -152,10 +154,7 @@ static bool match_softmax(const hone_view *view, int node, bool heads, match *m)
     take(m, next);
     m->v = pv->in[1];
     if (heads) take_heads(view, m, pv->out[0]);
-    if (heads != m->heads_last) return false;
-    int turn;
-    const hone_node *k = producer_of(view, m->k, "transpose", &turn);
-    return heads || !is_transpose(k, split_turned) || tensor_of(view, m->k)->dims[3] == tensor_of(view, m->q)->dims[3];
+    return heads ? m->heads_last : !m->turned_with_heads;
 }
 
 static int softmax_of(const hone_view *view, const hone_group *group) {

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// hone build: from a network and a database to a plan. Times nothing, compiles nothing, needs no device.
+#include <argp.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "cmd.h"
+#include "engine/build.h"
+#include "engine/graph.h"
+
+enum {
+    PINS_MAX = 256, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_STRICT, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN,
+    KEY_STALE, KEY_APPROXIMATE, KEY_JSON
+};
+
+typedef struct request {
+    const char *model, *output, *db, *device, *precision, *shapes, *toolchain;
+    bool strict, stale, approximate, json;
+    int lanes;                     // 0: by the device
+    int64_t workspace_bytes;
+    hone_pin pins[PINS_MAX];
+    int n_pins;
+} request;
+
+static const struct argp_option options[] = {
+    {"output", 'o', "PLAN", 0, "The plan to write", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a device's full spelling, or a word that names one device of the database (h200)", 0},
+    {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16; the first is the one asked for, the others may stand in (default fp32)", 0},
+    {"db", KEY_DB, "DB", 0, "The database, and nothing else (default: the user's own over the bundled one)", 0},
+    {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims: x:1x3x640x640", 0},
+    {"strict", KEY_STRICT, 0, 0, "What the database lacks is printed as a work list for `hone tune -`, with exit code 5 and no plan", 0},
+    {"pin", KEY_PIN, "LAYER=TACTIC", 0, "Runs a layer by this tactic; may be given again", 0},
+    {"lanes", KEY_LANES, "N", 0, "Steps that may overlap, 1 to 16 (default: 4 on a GPU, 1 on a CPU)", 0},
+    {"workspace", KEY_WORKSPACE, "BYTES", 0, "Leaves out tactics that need more scratch memory; K, M and G are understood", 0},
+    {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to build for (default: the newest recorded for the device)", 0},
+    {"allow-stale", KEY_STALE, 0, 0, "Also uses measurements beside other library versions", 0},
+    {"allow-approximate", KEY_APPROXIMATE, 0, 0, "Also uses measurements of other models of the same architecture", 0},
+    {"json", KEY_JSON, 0, 0, "The summary as one JSON object on standard output", 0},
+    {0},
+};
+
+static void add_pin(request *asked, char *argument, struct argp_state *state)
+{
+    char *equals = strchr(argument, '=');
+    if (!equals || equals == argument || !equals[1]) argp_error(state, "--pin wants LAYER=TACTIC, not '%s'", argument);
+    if (asked->n_pins == PINS_MAX) argp_error(state, "at most %d pins", PINS_MAX);
+    *equals = 0;
+    asked->pins[asked->n_pins++] = (hone_pin){argument, equals + 1};
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    request *asked = state->input;
+    const struct { int key; const char **to; } texts[] = {
+        {'o', &asked->output}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_DB, &asked->db},
+        {KEY_SHAPES, &asked->shapes}, {KEY_TOOLCHAIN, &asked->toolchain},
+    };
+    const struct { int key; bool *to; } flags[] = {
+        {KEY_STRICT, &asked->strict}, {KEY_STALE, &asked->stale}, {KEY_APPROXIMATE, &asked->approximate}, {KEY_JSON, &asked->json},
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (texts[k].key == key) return *texts[k].to = argument, 0;
+    for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
+        if (flags[k].key == key) return *flags[k].to = true, 0;
+    int64_t lanes;
+    switch (key) {
+    case KEY_PIN: return add_pin(asked, argument, state), 0;
+    case KEY_LANES:
+        if (!hone_cmd_int(argument, 1, 16, &lanes)) argp_error(state, "--lanes wants a number from 1 to 16, not '%s'", argument);
+        return asked->lanes = (int)lanes, 0;
+    case KEY_WORKSPACE:
+        if (!hone_cmd_bytes(argument, &asked->workspace_bytes)) argp_error(state, "--workspace wants a number of bytes (64M), not '%s'", argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (asked->model) argp_error(state, "one MODEL.onnx at a time");
+        return asked->model = argument, 0;
+    case ARGP_KEY_END:
+        if (!asked->model || !asked->output || !asked->device) argp_error(state, "MODEL.onnx, -o PLAN and --device DEVICE are needed");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+// ---- what was built
+
+typedef struct outcome {
+    const hone_plan *plan;
+    const char *missing;
+    double seconds;
+    int64_t weight_bytes, artifact_bytes;
+    int stale, approximate, stand_ins;
+} outcome;
+
+static int count_lines(const char *text)
+{
+    int n = 0;
+    for (; *text; text++) n += *text == '\n';
+    return n;
+}
+
+static void count(const hone_plan *plan, outcome *o)
+{
+    for (int k = 0; k < plan->n_weights; k++) o->weight_bytes += (int64_t)plan->weights[k].size_bytes;
+    for (int k = 0; k < plan->n_artifacts; k++) o->artifact_bytes += (int64_t)plan->artifacts[k].size_bytes;
+    for (int k = 0; k < plan->n_steps; k++) {
+        o->stale += plan->steps[k].staleness == 1;
+        o->approximate += plan->steps[k].staleness == 2;
+        o->stand_ins += !strncmp(plan->steps[k].tactic, "ref.", 4);
+    }
+}
+
+static double share(const hone_plan *plan)
+{
+    return plan->flops > 0 ? plan->flops_in_precision / plan->flops : 1;
+}
+
+static void say(const outcome *o, const char *path)
+{
+    const hone_plan *plan = o->plan;
+    size_t asked = strcspn(plan->precisions, ",");
+    fprintf(stderr, "%s: %s on %s\n", path, plan->network, plan->device);
+    fprintf(stderr, "%d steps on %d lanes, predicted %.3f ms; weights %.1f MB, compiled kernels %.1f kB, one slot %.1f MB; built in %.2f s\n",
+            plan->n_steps, plan->lanes, plan->predicted_ns / 1e6, (double)o->weight_bytes / 1e6, (double)o->artifact_bytes / 1e3,
+            (double)plan->arena_bytes / 1e6, o->seconds);
+    fprintf(stderr, "%.1f%% of %.3f GFLOP in %.*s\n", 100 * share(plan), plan->flops / 1e9, (int)asked, plan->precisions);
+    for (const char *line = plan->not_in_precision; *line;) {
+        int size = (int)strcspn(line, "\n");
+        fprintf(stderr, "  not: %.*s\n", size, line);
+        line += size + (line[size] == '\n');
+    }
+    if (o->stale) fprintf(stderr, "%d steps rest on measurements beside other library versions\n", o->stale);
+    if (o->approximate) fprintf(stderr, "%d steps rest on measurements of another model of the architecture\n", o->approximate);
+    int lacking = count_lines(o->missing);
+    if (lacking)
+        fprintf(stderr, "the database lacks %d problems: %d steps run by the reference, slowly. `hone build --strict ... | hone tune -` "
+                "tunes them\n", lacking, o->stand_ins);
+}
+
+static void lines(hone_json *json, const char *key, const char *text)
+{
+    hone_json_open(json, key, '[');
+    for (const char *line = text; *line;) {
+        size_t size = strcspn(line, "\n");
+        char *copy = hone_strdup(line);
+        if (copy) {
+            copy[size] = 0;
+            hone_json_text(json, NULL, copy);
+        }
+        hone_free(copy);
+        line += size + (line[size] == '\n');
+    }
+    hone_json_close(json, ']');
+}
+
+static hone_status say_json(const outcome *o, const char *path)
+{
+    const hone_plan *plan = o->plan;
+    hone_text text;
+    hone_json json;
+    hone_id digest;
+    char hex[HONE_ID_TEXT];
+    hone_text_init(&text);
+    hone_json_init(&json, &text);
+    hone_plan_digest(plan, &digest);
+    hone_id_print(&digest, hex);
+    hone_json_open(&json, NULL, '{');
+    const struct { const char *key, *value; } texts[] = {
+        {"plan", path}, {"digest", hex}, {"network", plan->network}, {"device", plan->device}, {"toolchain", plan->toolchain},
+        {"precisions", plan->precisions},
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) hone_json_text(&json, texts[k].key, texts[k].value);
+    const struct { const char *key; int64_t value; } numbers[] = {
+        {"steps", plan->n_steps}, {"lanes", plan->lanes}, {"weight_bytes", o->weight_bytes}, {"artifact_bytes", o->artifact_bytes},
+        {"slot_bytes", plan->arena_bytes}, {"stale", o->stale}, {"approximate", o->approximate}, {"stand_ins", o->stand_ins},
+    };
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) hone_json_int(&json, numbers[k].key, numbers[k].value);
+    hone_json_real(&json, "predicted_ns", plan->predicted_ns);
+    hone_json_real(&json, "flops", plan->flops);
+    hone_json_real(&json, "precision_share", share(plan));
+    hone_json_real(&json, "seconds", o->seconds);
+    lines(&json, "not_in_precision", plan->not_in_precision);
+    lines(&json, "missing", o->missing);
+    hone_json_close(&json, '}');
+    hone_status status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+// ---- building
+
+static hone_status settle(const request *asked, hone_store *store, char spelling[256], char toolchain[512], hone_build_options *build)
+{
+    hone_target target;
+    hone_status status = hone_precision_set_parse(asked->precision, &build->precisions);
+    if (status == HONE_OK) status = hone_cmd_find_target(store, asked->device, spelling, toolchain);
+    if (status == HONE_OK) status = hone_target_parse(spelling, &target);
+    if (status != HONE_OK) return status;
+    build->device = spelling;
+    build->toolchain = asked->toolchain ? asked->toolchain : toolchain;
+    build->strict = asked->strict;
+    build->allow_stale = asked->stale;
+    build->allow_approximate = asked->approximate;
+    build->lanes = asked->lanes ? asked->lanes : strcmp(target.kind, "cpu") ? 4 : 1;
+    build->workspace_limit_bytes = asked->workspace_bytes;
+    build->pins = asked->pins;
+    build->n_pins = asked->n_pins;
+    return HONE_OK;
+}
+
+static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_text *missing, hone_plan **plan)
+{
+    char spelling[256], toolchain[512], name[256];
+    hone_build_options build_options = {0};
+    hone_status status = settle(asked, store, spelling, toolchain, &build_options);
+    if (status != HONE_OK) return status;
+    hone_store_begin_read(store);
+    status = hone_build(graph, store, &build_options, hone_cmd_network_name(asked->model, name), missing, plan);
+    hone_store_end_read(store);
+    if (status == HONE_MISS && missing->size) (void)hone_cmd_print(missing);
+    return status;
+}
+
+static hone_status run(const request *asked)
+{
+    int64_t start = hone_clock_ns();
+    hone_store *store = NULL;
+    hone_graph *graph = NULL;
+    hone_plan *plan = NULL;
+    hone_text missing;
+    hone_text_init(&missing);
+    hone_status status;
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_cmd_import(asked->model, asked->shapes, &graph));
+    HONE_TRY(build(asked, store, graph, &missing, &plan));
+    HONE_TRY(hone_plan_save(plan, asked->output));
+    outcome o = {.plan = plan, .missing = hone_text_get(&missing), .seconds = (double)(hone_clock_ns() - start) / 1e9};
+    count(plan, &o);
+    if (asked->json) status = say_json(&o, asked->output);
+    else say(&o, asked->output);
+out:
+    hone_text_clear(&missing);
+    hone_plan_free(plan);
+    hone_graph_free(graph);
+    hone_store_close(store);
+    return status;
+}
+
+int hone_cmd_build(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "MODEL.onnx", "Builds a plan from a network and a database.", 0, 0, 0};
+    request *asked = hone_calloc(1, sizeof *asked);
+    if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
+    asked->precision = "fp32";
+    asked->workspace_bytes = -1;
+    argv[0] = "hone build";
+    argp_parse(&argp, argc, argv, 0, NULL, asked);
+    hone_status status = run(asked);
+    hone_free(asked);
+    return status == HONE_OK ? 0 : hone_cmd_fail(status);
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plans run: fused, converted and laned networks equal the reference; slots in threads do not disturb each other.
+#include <pthread.h>
+
+#include "engine/exec_priv.h"
+#include "tests/unit/graph_maker.h"
+
+typedef struct stage {
+    maker m;
+    hone_device *device;
+    hone_plan *plan;
+    hone_engine *engine;
+    hone_array want[8];
+} stage;
+
+static void build_stage(stage *s, const char *precisions, int lanes, uint64_t seed, const char *cheap)
+{
+    OK(hone_device_open("cpu", &s->device));
+    hone_store *store = maker_store(s->m.graph, s->device, precisions, seed, 8, cheap);
+    s->plan = maker_build(s->m.graph, store, s->device, precisions, lanes);
+    hone_store_close(store);
+    OK(hone_plan_check(s->plan));
+    OK(hone_engine_new(s->plan, s->device, false, &s->engine));
+    maker_reference(s->m.graph, seed, s->want);
+}
+
+static void close_stage(stage *s)
+{
+    for (int k = 0; k < s->plan->n_outputs; k++) hone_array_clear(&s->want[k]);
+    hone_engine_free(s->engine);
+    hone_plan_free(s->plan);
+    hone_graph_free(s->m.graph);
+    hone_device_close(s->device);
+}
+
+static void random_networks_equal_the_reference(void **state)
+{
+    (void)state;
+    static const struct { const char *precisions; double bound; } runs[] = {{"fp32", 1e-5}, {"fp16,fp32", 2e-2}, {"bf16", 2e-1}};
+    for (uint64_t seed = 1; seed <= 18; seed++) {
+        stage s;
+        hone_exec *exec;
+        maker_images(&s.m, seed, 5 + (int)(seed % 14));
+        build_stage(&s, runs[seed % 3].precisions, 1 + (int)(seed % 4), seed, NULL);
+        OK(hone_exec_new(s.engine, NULL, &exec));
+        maker_run(exec, s.plan, seed);
+        double error = maker_error(exec, s.plan, s.want);
+        if (!(error <= runs[seed % 3].bound)) fail_msg("seed %d in %s is off by %g", (int)seed, runs[seed % 3].precisions, error);
+        hone_exec_free(exec);
+        close_stage(&s);
+    }
+}
+
+static void lanes_give_the_same_bits(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 30; seed < 36; seed++) {
+        stage s;
+        hone_exec *exec;
+        void *first[8] = {NULL};
+        maker_images(&s.m, seed, 16);
+        build_stage(&s, "fp32", 4, seed, NULL);
+        for (int lanes = 1; lanes <= 4; lanes *= 2) {
+            OK(hone_exec_new(s.engine, &(hone_exec_options){.lanes = lanes}, &exec));
+            for (int again = 0; again < 3; again++) maker_run(exec, s.plan, seed);
+            for (int k = 0; k < s.plan->n_outputs; k++) {
+                void *have = maker_result(exec, s.plan, k);
+                if (!first[k]) first[k] = have;
+                else assert_memory_equal(first[k], have, hone_tensor_size(&s.plan->outputs[k].tensor));
+                if (first[k] != have) hone_free(have);
+            }
+            hone_exec_free(exec);
+        }
+        for (int k = 0; k < s.plan->n_outputs; k++) hone_free(first[k]);
+        close_stage(&s);
+    }
+}
+
+static void keep_holds_every_value(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *exec;
+    maker_images(&s.m, 5, 12);
+    build_stage(&s, "fp32", 2, 5, NULL);
+    OK(hone_exec_keep(s.engine, &exec));
+    maker_run(exec, s.plan, 5);
+    assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+    for (int b = 0; b < s.plan->n_buffers; b++) {      // disjoint, but for views
+        hone_array array;
+        OK(hone_exec_read(exec, b, &array));
+        hone_array_clear(&array);
+        for (int c = 0; c < b; c++)
+            if (s.plan->buffers[b].alias < 0 && s.plan->buffers[c].alias < 0)
+                assert_true(exec->buffer_at[b] >= exec->buffer_at[c] + s.plan->buffers[c].size_bytes);
+    }
+    hone_exec_free(exec);
+    close_stage(&s);
+}
+
+static void steps_are_timed_and_verified(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *exec;
+    double times[64] = {0};
+    maker_images(&s.m, 6, 10);
+    build_stage(&s, "fp32", 2, 6, NULL);
+    assert_true(s.plan->n_steps <= 64);
+    OK(hone_engine_verify(s.engine, 1, 1));
+    OK(hone_exec_new(s.engine, NULL, &exec));
+    maker_run(exec, s.plan, 6);
+    OK(hone_exec_profile(exec, 3, times));
+    for (int k = 0; k < s.plan->n_steps; k++) assert_true(times[k] > 0);
+    assert_int_equal(hone_exec_profile(exec, 0, times), HONE_USAGE);
+    maker_run(exec, s.plan, 6);
+    assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+    hone_exec_free(exec);
+    close_stage(&s);
+}
+
+// ---- refusals
+
+static void other_libraries_are_named(void **state)
+{
+    (void)state;
+    stage s;
+    hone_engine *engine = NULL;
+    maker_images(&s.m, 7, 6);
+    build_stage(&s, "fp32", 1, 7, NULL);
+    hone_plan other = *s.plan;
+    other.device = "cuda sm_90 \"NVIDIA H200\" sms=132 mem=143771MiB clock=1980MHz power=700W";
+    assert_int_equal(hone_engine_new(&other, s.device, true, &engine), HONE_USAGE);
+    assert_non_null(strstr(hone_error_text(), "H200"));
+    close_stage(&s);
+}
+
+static void ports_are_checked(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *exec;
+    char byte = 0;
+    maker_images(&s.m, 7, 6);
+    build_stage(&s, "fp32", 1, 7, NULL);
+    OK(hone_exec_new(s.engine, NULL, &exec));
+    assert_int_equal(hone_exec_set_input(exec, 0, &byte, 1), HONE_USAGE);
+    assert_int_equal(hone_exec_set_input(exec, 1, &byte, 1), HONE_USAGE);
+    assert_int_equal(hone_exec_get_output(exec, -1, &byte, 1), HONE_USAGE);
+    assert_int_equal(hone_exec_get_output(exec, 0, &byte, 1), HONE_USAGE);
+    hone_exec_free(exec);
+    close_stage(&s);
+}
+
+// ---- slots in threads
+
+enum { THREADS = 4, ROUNDS = 6 };
+
+typedef struct worker {
+    stage *s;
+    int lanes;
+    hone_status status;
+    int wrong;
+} worker;
+
+static hone_status use_slot(worker *w)
+{
+    const hone_plan *plan = w->s->plan;
+    size_t size = hone_tensor_size(&plan->inputs[0].tensor), out_size = hone_tensor_size(&plan->outputs[0].tensor);
+    void *in = maker_data(&plan->inputs[0].tensor, 9);
+    float *out = hone_alloc(out_size);
+    hone_status status = HONE_OK;
+    for (int round = 0; round < ROUNDS && status == HONE_OK; round++) {
+        hone_exec *exec = NULL;
+        status = hone_exec_new(w->s->engine, &(hone_exec_options){.lanes = w->lanes}, &exec);
+        for (int k = 0; k < 3 && status == HONE_OK; k++) {
+            HONE_TRY(hone_exec_set_input(exec, 0, in, size));
+            HONE_TRY(hone_exec_start(exec));
+            HONE_TRY(hone_exec_sync(exec));
+            HONE_TRY(hone_exec_get_output(exec, 0, out, out_size));
+            for (int64_t i = 0; i < (int64_t)(out_size / 4); i++) w->wrong += !(out[i] - w->s->want[0].f[i] < 1e-4 && out[i] - w->s->want[0].f[i] > -1e-4);
+        }
+out:
+        hone_exec_free(exec);
+    }
+    hone_free(out);
+    hone_free(in);
+    return status;
+}
+
+static void *work(void *user)
+{
+    worker *w = user;
+    w->status = use_slot(w);
+    return NULL;
+}
+
+static void slots_come_and_go_in_threads(void **state)
+{
+    (void)state;
+    stage s;
+    worker workers[THREADS];
+    pthread_t threads[THREADS];
+    maker_images(&s.m, 9, 12);
+    build_stage(&s, "fp32", 4, 9, NULL);
+    for (int k = 0; k < THREADS; k++) {
+        workers[k] = (worker){&s, 1 << k % 3, HONE_OK, 0};
+        assert_int_equal(pthread_create(&threads[k], NULL, work, &workers[k]), 0);
+    }
+    for (int k = 0; k < THREADS; k++) pthread_join(threads[k], NULL);
+    for (int k = 0; k < THREADS; k++) {
+        assert_int_equal(workers[k].status, HONE_OK);
+        assert_int_equal(workers[k].wrong, 0);
+    }
+    for (int k = 0; k < HONE_EVENTS_END; k++) assert_int_equal(s.engine->events->taken[k], 0);
+    close_stage(&s);
+}
+
+int test_engine_exec(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_networks_equal_the_reference),
+        cmocka_unit_test(lanes_give_the_same_bits),
+        cmocka_unit_test(keep_holds_every_value),
+        cmocka_unit_test(steps_are_timed_and_verified),
+        cmocka_unit_test(other_libraries_are_named),
+        cmocka_unit_test(ports_are_checked),
+        cmocka_unit_test(slots_come_and_go_in_threads),
+    };
+    return cmocka_run_group_tests_name("engine_exec", tests, NULL, NULL);
+}
