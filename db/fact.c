@@ -16,6 +16,17 @@ hone_value hone_value_int(int64_t value) { return (hone_value){.integer = value}
 hone_value hone_value_real(double value) { return (hone_value){.real = value == 0 ? 0.0 : value}; }
 hone_value hone_value_id(const hone_id *id) { return (hone_value){.data = id, .size = sizeof *id}; }
 
+hone_status hone_row_make_room(hone_row *row, size_t samples)
+{
+    if (samples > HONE_SAMPLES_MAX) samples = HONE_SAMPLES_MAX;
+    if (samples <= row->sample_capacity) return HONE_OK;
+    double *room = hone_realloc(row->samples, samples * sizeof *room);
+    if (!room) return HONE_NO_MEMORY;
+    row->samples = room;
+    row->sample_capacity = samples;
+    return HONE_OK;
+}
+
 void hone_row_clear(hone_row *row)
 {
     hone_free(row->samples);
@@ -387,13 +398,7 @@ static bool read_samples(hone_row *row, sqlite3_stmt *statement, int at, hone_va
 {
     int64_t count = sqlite3_column_int64(statement, at + 1);
     size_t size_bytes = (size_t)sqlite3_column_bytes(statement, at);
-    if (count < 0 || count > HONE_SAMPLES_MAX) return false;
-    if ((size_t)count > row->sample_capacity) {
-        double *room = hone_realloc(row->samples, (size_t)count * sizeof *room);
-        if (!room) return false;
-        row->samples = room;
-        row->sample_capacity = (size_t)count;
-    }
+    if (count < 0 || (size_t)count > row->sample_capacity) return false;
     *value = (hone_value){.data = row->samples, .size = (size_t)count};
     row->start_unix_ms = sqlite3_column_int64(statement, at + 2);
     row->number = sqlite3_column_int64(statement, at + 3);
@@ -423,6 +428,10 @@ hone_status hone_row_read(hone_store *store, const hone_fact_table *table, sqlit
     if (sqlite3_column_type(statement, 0) != SQLITE_BLOB || sqlite3_column_bytes(statement, 0) != sizeof row->id)
         return odd_value(store, table, "id");
     memcpy(&row->id, sqlite3_column_blob(statement, 0), sizeof row->id);
+    if (table->columns[table->column_count - 1].kind == HONE_COLUMN_SAMPLES) {
+        int64_t count = sqlite3_column_int64(statement, table->column_count + 1);
+        if (count > 0 && hone_row_make_room(row, (size_t)count) != HONE_OK) return HONE_NO_MEMORY;
+    }
     for (int i = 0; i < table->column_count; i++)
         if (!read_value(row, statement, i + 1, table->columns[i].kind, &row->values[i]))
             return odd_value(store, table, table->columns[i].name);

@@ -84,6 +84,7 @@ hone_value hone_value_int(int64_t value);
 hone_value hone_value_real(double value);      // -0 becomes 0, which SQLite would do too
 hone_value hone_value_id(const hone_id *id);
 
+hone_status hone_row_make_room(hone_row *row, size_t samples);   // for so many samples, HONE_SAMPLES_MAX at most
 void hone_row_clear(hone_row *row);            // releases the samples' room
 // Computes the id. HONE_DAMAGED when a compressed value cannot be unpacked.
 hone_status hone_row_hash(const hone_fact_table *table, const hone_value *values, hone_id *id);

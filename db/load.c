@@ -140,10 +140,6 @@ static bool parse_samples(reader *in, const field *from, hone_value *value)
 {
     hone_row *row = &in->row;
     const char *at = from->text, *end = from->text + from->size;
-    if (row->sample_capacity < HONE_SAMPLES_MAX) {
-        if (!row->samples && !(row->samples = hone_alloc(HONE_SAMPLES_MAX * sizeof *row->samples))) return false;
-        row->sample_capacity = HONE_SAMPLES_MAX;
-    }
     *value = (hone_value){.data = row->samples};
     while (at < end) {
         const char *blank = memchr(at, ' ', (size_t)(end - at));
@@ -272,9 +268,9 @@ static hone_status load_text(hone_store *store, const char *dump, size_t size_by
         return hone_fail(HONE_DAMAGED, "the dump is not of version 1, the only one that this hone reads: it was made by a newer hone or is damaged");
     hone_status status = check_end(dump, size_bytes, &body);
     if (status == HONE_OK && body < head) status = hone_fail(HONE_DAMAGED, "the dump was cut off");
+    if (status == HONE_OK) status = hone_row_make_room(&in.row, HONE_SAMPLES_MAX);
     if (status == HONE_OK) status = hone_store_begin(store);
-    if (status != HONE_OK) return status;
-    status = hone_store_end(store, load_lines(&in, dump + head, body - head));
+    if (status == HONE_OK) status = hone_store_end(store, load_lines(&in, dump + head, body - head));
     if (status == HONE_OK) *added = in.added;
     hone_row_clear(&in.row);
     hone_free(in.room);

@@ -209,7 +209,7 @@ static hone_status keep_row(void *user, const hone_id *id, const hone_measuremen
     (void)id;
     *kept = *row;
     kept->samples_ns = hone_alloc(row->sample_count * sizeof(double));
-    memcpy((void *)kept->samples_ns, row->samples_ns, row->sample_count * sizeof(double));
+    if (row->sample_count) memcpy((void *)kept->samples_ns, row->samples_ns, row->sample_count * sizeof(double));
     kept->note = hone_strdup(row->note);
     return HONE_OK;
 }
