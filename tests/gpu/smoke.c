@@ -15,6 +15,7 @@
 #include "profiler/clocks.h"
 #include "profiler/stats.h"
 #include "profiler/timer.h"
+#include "tests/gpu/bench.h"
 
 #define CHECK(condition) do { if (!(condition)) { status = hone_fail(HONE_NUMERIC, "line %d: %s does not hold", __LINE__, #condition); goto out; } } while (0)
 
@@ -194,20 +195,6 @@ out:
     return status;
 }
 
-static hone_status capture_n(hone_runnable *runnable, const buffers *b, int nodes, hone_captured **captured)
-{
-    hone_stream *stream = NULL;
-    hone_status status = HONE_OK;
-    HONE_TRY(device->api->stream(device, &stream, true));
-    HONE_TRY(device->api->capture(device, stream, true, NULL));
-    for (int i = 0; i < nodes && !status; i++) status = runnable->api->run(runnable, stream, &b->from, &b->to, NULL);
-    hone_status ended = device->api->capture(device, stream, false, captured);
-    if (!status) status = ended;
-out:
-    if (stream) device->api->stream(device, &stream, false);
-    return status;
-}
-
 static hone_status test_launches(kernel *k, const buffers *b)
 {
     hone_status status = HONE_OK;
@@ -228,7 +215,7 @@ static hone_status test_launches(kernel *k, const buffers *b)
     k->launch.block[0] = 2048;
     CHECK(k->base.api->run(&k->base, NULL, &b->from, &b->to, NULL) == HONE_DECLINED);
     k->launch.block[0] = 256;
-    HONE_TRY(capture_n(&k->base, b, 3, &captured));
+    HONE_TRY(capture_n(&k->base, &b->from, &b->to, NULL, 3, &captured));
     HONE_TRY(device->api->replay(device, NULL, captured, false));
     HONE_TRY(check_values(b, k->args.n));
 out:
@@ -238,23 +225,6 @@ out:
 }
 
 // ---- timers against each other
-
-static hone_status time_graph(hone_runnable *runnable, const buffers *b, int nodes, double *ns)
-{
-    hone_captured *captured = NULL;
-    double samples[31];
-    hone_status status = capture_n(runnable, b, nodes, &captured);
-    for (int i = -3; i < 31 && !status; i++) {
-        HONE_TRY(device->api->record(device, NULL, 2));
-        HONE_TRY(device->api->replay(device, NULL, captured, false));
-        HONE_TRY(device->api->record(device, NULL, 3));
-        HONE_TRY(device->api->elapsed(device, 2, 3, &samples[i < 0 ? 0 : i]));
-    }
-    *ns = hone_stats_median(samples, 31);
-out:
-    if (captured) device->api->replay(device, NULL, captured, true);
-    return status;
-}
 
 static hone_status time_by(const char *timer, hone_runnable *runnable, const buffers *b, bool cold, hone_captured *captured, double *ns)
 {
@@ -275,10 +245,10 @@ static hone_status compare_timers(kernel *k, const buffers *b, int rounds)
     HONE_TRY(time_by("cupti", &k->base, b, false, NULL, &cupti));
     HONE_TRY(time_by("cupti", &k->base, b, true, NULL, &cold));
     HONE_TRY(time_by("event", &k->base, b, false, NULL, &event));
-    HONE_TRY(time_graph(&k->base, b, 1, &g1));
-    HONE_TRY(time_graph(&k->base, b, 64, &g64));
-    HONE_TRY(time_graph(&k->base, b, 512, &g512));
-    HONE_TRY(capture_n(&k->base, b, 4, &captured));
+    HONE_TRY(time_graph(&k->base, &b->from, &b->to, NULL, 1, &g1));
+    HONE_TRY(time_graph(&k->base, &b->from, &b->to, NULL, 64, &g64));
+    HONE_TRY(time_graph(&k->base, &b->from, &b->to, NULL, 512, &g512));
+    HONE_TRY(capture_n(&k->base, &b->from, &b->to, NULL, 4, &captured));
     HONE_TRY(time_by("cupti", &k->base, b, false, captured, &replay));
     HONE_TRY(time_by("cupti", &k->base, b, false, NULL, &again));
     hone_json_open(&json, NULL, '{');
@@ -373,72 +343,6 @@ static const char *const problems[] = {
     "conv x=f16:1x56x56x16:nhwc w=f16:64x1x1x16:nhwc b=f16:64 | silu x=$0",
 };
 
-typedef struct bench {
-    hone_problem problem;
-    hone_array inputs[HONE_OPERANDS_MAX], want[HONE_OUTPUTS_MAX];
-    void *operands[HONE_OPERANDS_MAX], *outputs[HONE_OUTPUTS_MAX];
-    void *const *operand_set[1], *const *output_set[1];
-} bench;
-
-static void clear_bench(bench *t)
-{
-    for (int k = 0; k < HONE_OPERANDS_MAX; k++) {
-        hone_array_clear(&t->inputs[k]);
-        if (t->operands[k]) device->api->free(device, t->operands[k]);
-    }
-    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) {
-        hone_array_clear(&t->want[k]);
-        if (t->outputs[k]) device->api->free(device, t->outputs[k]);
-    }
-}
-
-static hone_status make_bench(bench *t, const char *text)
-{
-    int threads = hone_cpu_count();
-    hone_status status = hone_problem_parse(text, &t->problem);
-    for (int k = 0; k < t->problem.n_operands && !status; k++) {
-        size_t size = hone_tensor_size(&t->problem.operands[k]);
-        void *packed = hone_alloc(size);
-        status = hone_problem_draw(&t->problem, k, 42 + (uint64_t)k, &t->inputs[k], threads);
-        if (!status) hone_array_pack(&t->inputs[k], &t->problem.operands[k], packed, false, threads);
-        if (!status) status = device->api->alloc(device, size, &t->operands[k]);
-        if (!status) status = device->api->copy(device, NULL, t->operands[k], packed, size, HONE_COPY_IN);
-        if (!status) status = device->api->sync(device, NULL);
-        hone_free(packed);
-    }
-    if (!status) status = hone_problem_reference(&t->problem, t->inputs, t->want, threads);
-    if (!status) status = device->api->alloc(device, hone_tensor_size(&t->problem.out[0]), &t->outputs[0]);
-    t->operand_set[0] = t->operands;
-    t->output_set[0] = t->outputs;
-    return status;
-}
-
-static hone_status compare_output(bench *t, double *error)
-{
-    const hone_tensor *tensor = &t->problem.out[0];
-    size_t size = hone_tensor_size(tensor);
-    int64_t n = hone_tensor_count(tensor);
-    double off = 0, norm = 0;
-    hone_array got = {0};
-    void *memory = hone_alloc(size);
-    hone_status status = HONE_OK;
-    hone_tensor row = *tensor;
-    row.layout = HONE_ROW;
-    HONE_TRY(hone_array_init(&got, &row));
-    HONE_TRY(device->api->copy(device, NULL, memory, t->outputs[0], size, HONE_COPY_OUT));
-    HONE_TRY(device->api->sync(device, NULL));
-    hone_array_unpack(&got, tensor, memory, hone_cpu_count());
-    for (int64_t i = 0; i < n; i++) {
-        off += (got.f[i] - t->want[0].f[i]) * (got.f[i] - t->want[0].f[i]);
-        norm += t->want[0].f[i] * t->want[0].f[i];
-    }
-    *error = sqrt(off / norm);
-out:
-    hone_array_clear(&got);
-    hone_free(memory);
-    return status;
-}
-
 typedef struct outcome {
     int tried, prepared, right, wrong, failed;
     double default_ns, best_ns, worst_error;
@@ -461,7 +365,7 @@ static hone_status try_tactic(bench *t, const hone_source *source, const hone_ta
     if (runnable->workspace_bytes) HONE_TRY(device->api->alloc(device, runnable->workspace_bytes, &workspace));
     HONE_TRY(device->api->fill(device, NULL, t->outputs[0], 0xFF, hone_tensor_size(&t->problem.out[0])));
     HONE_TRY(runnable->api->run(runnable, NULL, t->operands, t->outputs, workspace));
-    HONE_TRY(compare_output(t, error));
+    HONE_TRY(compare_output(device, t, error));
     hone_timing_request request = {.device = device, .runnable = runnable, .operand_sets = t->operand_set, .output_sets = t->output_set,
                                    .n_sets = 1, .workspace = workspace, .warmups = 1, .samples = 15, .cold = true};
     HONE_TRY(hone_timer_measure(hone_timer_choose(device), &request, samples));
@@ -544,7 +448,7 @@ static void test_problems(int most, double seconds)
         bench *t = hone_calloc(1, sizeof *t);
         hone_json_open(&json, NULL, '{');
         hone_json_text(&json, "problem", problems[i]);
-        hone_status status = make_bench(t, problems[i]);
+        hone_status status = make_bench(device, t, problems[i]);
         if (status) {
             hone_json_text(&json, "error", hone_error_text());
             failures++;
@@ -555,7 +459,7 @@ static void test_problems(int most, double seconds)
             if (hone_source_serves(hone_sources[s], "cuda") && !hone_sources[s]->compile && strcmp(hone_sources[s]->name, "ref"))
                 test_source(t, hone_sources[s], most);
         hone_json_close(&json, '}');
-        clear_bench(t);
+        clear_bench(device, t);
         hone_free(t);
         fprintf(stderr, "problem %zu done\n", i);
     }
