@@ -17,6 +17,8 @@ typedef struct hone_formed {
     hone_region tail, head;
     int n_reals;
     struct { char name[16]; double value; } reals[HONE_ARGS_REALS];
+    int n_types;
+    struct { char name[16]; hone_dtype dtype; } types[8];      // macros for element types: SCALE_T
 } hone_formed;
 
 typedef struct hone_form {
@@ -38,6 +40,7 @@ hone_status hone_form_add_tail(hone_formed *formed, int cols_axes);
 // Head that makes the main step's operand 0. Its domain has in[0]'s dims in layout.
 hone_status hone_form_add_head(hone_formed *formed, hone_layout layout, int cols_axes);
 void hone_form_set_real(hone_formed *formed, const char *name, double value);
+void hone_form_set_type(hone_formed *formed, const char *name, hone_dtype dtype);
 // The external operand behind input k of the main step; HONE_DECLINED when it is computed. -1 when absent.
 hone_status hone_form_operand(const hone_formed *formed, int k, int *operand);
 const hone_tensor *hone_form_input(const hone_formed *formed, int k);          // NULL when absent
@@ -47,5 +50,10 @@ hone_status hone_form_elementwise(const hone_problem *problem, hone_formed *form
 hone_status hone_form_transpose(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_matmul(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_conv(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_rows(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_lines(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_reduce_rows(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_reduce_cols(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_reduce_any(const hone_problem *problem, hone_formed *formed);
 
 #endif

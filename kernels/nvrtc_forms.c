@@ -8,6 +8,11 @@ const hone_form hone_forms[] = {
     {"transpose", hone_form_transpose},
     {"matmul", hone_form_matmul},
     {"conv", hone_form_conv},
+    {"rows", hone_form_rows},
+    {"lines", hone_form_lines},
+    {"reduce_rows", hone_form_reduce_rows},
+    {"reduce_cols", hone_form_reduce_cols},
+    {"reduce_any", hone_form_reduce_any},
 };
 
 const int hone_form_count = sizeof hone_forms / sizeof *hone_forms;
@@ -32,6 +37,13 @@ void hone_form_set_real(hone_formed *formed, const char *name, double value)
     HONE_ASSERT(formed->n_reals < HONE_ARGS_REALS && strlen(name) < sizeof formed->reals[0].name);
     strcpy(formed->reals[formed->n_reals].name, name);
     formed->reals[formed->n_reals++].value = value;
+}
+
+void hone_form_set_type(hone_formed *formed, const char *name, hone_dtype dtype)
+{
+    HONE_ASSERT(formed->n_types < 8 && strlen(name) < sizeof formed->types[0].name);
+    strcpy(formed->types[formed->n_types].name, name);
+    formed->types[formed->n_types++].dtype = dtype;
 }
 
 const hone_tensor *hone_form_input(const hone_formed *formed, int k)
@@ -129,7 +141,11 @@ static void add_common(hone_formed *formed, const hone_target *target)
         hone_vars_set(v, "cols", formed->tail.cols);
         hone_vars_set(v, "vec_max", formed->tail.vec);
     }
-    if (formed->has_head) hone_vars_set(v, "head_vec", formed->head.vec);
+    if (formed->has_head) {
+        hone_vars_set(v, "head_vec", formed->head.vec);
+        hone_vars_set(v, "head_rows", formed->head.rows);
+        hone_vars_set(v, "head_cols", formed->head.cols);
+    }
 }
 
 static const hone_form *find(const char *name)

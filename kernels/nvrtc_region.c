@@ -71,13 +71,9 @@ static bool apply_transpose(hone_view *view, const hone_step *step)
 
 static bool apply_slice(hone_view *view, const hone_step *step)
 {
-    const int64_t *start, *pace;
-    int n = hone_call_list(&step->call, "start", &start);
-    if (n != view->rank) return false;
-    n = hone_call_list(&step->call, "step", &pace);
     for (int k = 0; k < view->rank; k++) {
-        view->offset += start[k] * view->strides[k];
-        view->strides[k] *= n == view->rank ? pace[k] : n == 1 ? pace[0] : 1;
+        view->offset += hone_call_int_at(&step->call, "start", k) * view->strides[k];
+        view->strides[k] *= hone_call_int_at(&step->call, "step", k);
     }
     set_dims(view, &step->out[0]);
     return true;

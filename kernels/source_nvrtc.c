@@ -106,6 +106,8 @@ static hone_status print_defines(const hone_bound *bound, hone_text *text)
     const hone_kernel_head *head = bound->head;
     hone_text_printf(text, "#define T %s\n#define IS_BF16 %d\n", bound->formed.dtype ? hone_cuda_type(bound->formed.dtype) : "f32",
                      bound->formed.dtype == HONE_BF16);
+    for (int k = 0; k < bound->formed.n_types; k++)
+        hone_text_printf(text, "#define %s %s\n", bound->formed.types[k].name, hone_cuda_type(bound->formed.types[k].dtype));
     for (int k = 0; k < head->n_defines; k++) {
         int64_t value;
         hone_status status = eval(bound, head->defines[k].text, &value);
