@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tactics of cuDNN's backend interface: a convolution with its tail as one operation graph. A tactic names an engine
+// Tactics of cuDNN's backend interface: a convolution with its tail, or an attention, as one operation graph. A tactic names an engine
 // and its knobs, so it can be rebuilt under the same library version. The points of the space are the heuristic's
 // configurations in its order (the first is the default), its fall-backs, every other engine, then single knobs moved.
 // Listing compiles nothing; building the plan, in prepare, may (an engine that compiles at run time takes a second).
@@ -72,10 +72,11 @@ out:
 
 // ---- spelling
 
-static hone_status print_config(const config *c, hone_tactic *tactic)
+static hone_status print_config(const config *c, const char *kernel, hone_tactic *tactic)
 {
     size_t used = 0;
-    *tactic = (hone_tactic){.source = "cudnn", .kernel = "conv", .version = 1};
+    *tactic = (hone_tactic){.source = "cudnn", .version = 1};
+    snprintf(tactic->kernel, sizeof tactic->kernel, "%s", kernel);
     for (int i = 0; i < c->n; i++) {
         int size = snprintf(tactic->vendor + used, sizeof tactic->vendor - used, "%s%d:%lld", i ? "," : "knobs=", c->knobs[i].type, (long long)c->knobs[i].value);
         if (size < 0 || used + (size_t)size >= sizeof tactic->vendor) return hone_fail(HONE_DECLINED, "engine %lld has too many knobs", (long long)c->engine);
@@ -89,7 +90,7 @@ static hone_status parse_config(const hone_tactic *tactic, config *c)
     hone_scan scan = {tactic->vendor};
     int64_t type;
     *c = (config){.engine = hone_tactic_get(tactic, "engine", -1)};
-    if (c->engine < 0 || tactic->n != 1 || strcmp(tactic->kernel, "conv")) return hone_fail(HONE_DECLINED, "a tactic of cuDNN is conv with an engine and knobs");
+    if (c->engine < 0 || tactic->n != 1) return hone_fail(HONE_DECLINED, "a tactic of cuDNN names one engine and its knobs");
     if (!*tactic->vendor) return HONE_OK;
     if (!hone_scan_literal(&scan, "knobs=")) return hone_fail(HONE_DECLINED, "%.60s are no knobs", tactic->vendor);
     do {
@@ -183,7 +184,7 @@ typedef struct walk {
 static hone_status add_point(walk *w, const config *c)
 {
     hone_tactic tactic;
-    hone_status status = print_config(c, &tactic);
+    hone_status status = print_config(c, w->problem->steps[0].call.op->name, &tactic);
     if (status) return HONE_OK;                   // no spelling, no tactic
     for (size_t i = 0; i < w->space->n_points; i++) {
         const hone_tactic *known = &w->space->points[i];
@@ -342,11 +343,11 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
 {
     walk w = {.problem = problem, .space = out};
     hone_cudnn_graph graph = {0};
-    hone_tail tail;
+    const hone_cudnn_form *form;
     owner *o = NULL;
     hone_status status = HONE_OK;
     *out = (hone_space){0};
-    HONE_TRY(hone_cudnn_graph_check(problem, &tail));
+    HONE_TRY(hone_cudnn_form_find(problem, &form));
     HONE_TRY(probe(target, device));
     HONE_TRY(find_owner(device, &o));
     pthread_mutex_lock(&o->lock);
@@ -366,11 +367,13 @@ out:
 
 static hone_status valid(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
 {
-    hone_tail tail;
+    const hone_cudnn_form *form;
     config c;
     if (strcmp(target->kind, "cuda")) return hone_fail(HONE_DECLINED, "cuDNN runs on NVIDIA GPUs only");
-    hone_status status = hone_cudnn_graph_check(problem, &tail);
-    return status ? status : parse_config(tactic, &c);
+    hone_status status = hone_cudnn_form_find(problem, &form);
+    if (status) return status;
+    if (strcmp(form->op, tactic->kernel)) return hone_fail(HONE_DECLINED, "cudnn.%s is not for this problem", tactic->kernel);
+    return parse_config(tactic, &c);
 }
 
 static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)

@@ -341,6 +341,9 @@ static const char *const problems[] = {
     "conv x=f16:1x56x56x96:nhwc w=f16:96x3x3x1:nhwc b=f16:96 pad=1 group=96 | hardswish x=$0",
     "conv x=f16:1x56x56x96:nhwc w=f16:96x3x3x1:nhwc b=f16:96 pad=1 group=96 | relu x=$0",
     "conv x=f16:1x56x56x16:nhwc w=f16:64x1x1x16:nhwc b=f16:64 | silu x=$0",
+    "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd",
+    "attention q=bf16:1x12x197x64 k=bf16:1x12x197x64 v=bf16:1x12x197x64 scale=0.125 heads=bhsd",
+    "attention q=f16:1x12x128x64 k=f16:1x12x128x64 v=f16:1x12x128x64 mask=f16:1x1x1x128 scale=0.125 heads=bhsd",
 };
 
 typedef struct outcome {

@@ -102,6 +102,9 @@ static const judged cases[] = {
     {"conv x=f16:1x8x8x8:nhwc w=f16:8x8x3x3", "cudnn.conv@1 engine=1", HONE_DECLINED},                           // mixed layouts
     {"conv x=f16:1x8x8x8:nhwc w=f16:8x1x3x3 group=8", "cudnn.conv@1 engine=1", HONE_OK},                         // the same bytes
     {"relu x=f32:4", "cudnn.conv@1 engine=1", HONE_DECLINED},
+    {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2", HONE_OK},
+    {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.conv@1 engine=2", HONE_DECLINED},
+    {"attention q=f32:1x128x12x64 k=f32:1x128x12x64 v=f32:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2", HONE_DECLINED},
 };
 
 static void test_valid(void **state)
@@ -121,6 +124,34 @@ static void test_valid(void **state)
         if (status != cases[i].status) fail_msg("%s with %s: %d %s", cases[i].problem, text, status, hone_error_text());
     }
     hone_free(p);
+}
+
+// cuDNN takes the graphs and knows engines for them, with no GPU in the machine.
+static void test_cudnn_graphs(void **state)
+{
+    static const char *const texts[] = {
+        CONV, CONV " | hardswish x=$0 | add a=$1 b=f16:1x56x56x64:nhwc | leakyrelu x=$2 alpha=0.1",
+        "conv x=f32:1x64x50 w=f32:64x64x3 b=f32:64 pad=1 | clip x=$0 min=0 max=6 | hardsigmoid x=$1 | mul a=$2 b=f32:64x1 | silu x=$3",
+        "conv x=f32:1x8x5x5x5 w=f32:8x4x3x3x3 group=2",
+        "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd",
+        "attention q=bf16:1x12x128x64 k=bf16:1x4x99x64 v=bf16:1x4x99x64 mask=bf16:1x1x1x99 scale=0.125 heads=bhsd",
+    };
+    hone_problem *p = hone_alloc(sizeof *p);
+    hone_cudnn_graph *graph = hone_alloc(sizeof *graph);
+    bool is_here = hone_library_open(&hone_library_cudnn) == HONE_OK;
+    (void)state;
+    for (size_t i = 0; is_here && i < sizeof texts / sizeof *texts; i++) {
+        int64_t engines = 0, written;
+        parse(texts[i], p);
+        if (hone_cudnn_graph_init(graph, p, NULL)) fail_msg("%s: %s", texts[i], hone_error_text());
+        assert_int_equal(hone_cudnn.BackendGetAttribute(graph->graph, V_CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT, V_CUDNN_TYPE_INT64,
+                                                        1, &written, &engines), 0);
+        assert_true(engines > 0);
+        hone_cudnn_graph_clear(graph);
+    }
+    hone_free(graph);
+    hone_free(p);
+    if (!is_here) skip();
 }
 
 static void test_need_device(void **state)
@@ -212,7 +243,7 @@ int test_kernels_vendor(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_library), cmocka_unit_test(test_tail_kinds), cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_need_device), cmocka_unit_test(test_throttle_words), cmocka_unit_test(test_nvrtc),
+        cmocka_unit_test(test_cudnn_graphs), cmocka_unit_test(test_need_device), cmocka_unit_test(test_throttle_words), cmocka_unit_test(test_nvrtc),
         cmocka_unit_test(test_cpu_timer),
     };
     return cmocka_run_group_tests_name("kernels_vendor", tests, NULL, NULL);
