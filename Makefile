@@ -93,7 +93,8 @@ $(B)/tests/hone-hostile: $(CMD_OBJ) $(filter-out $(B)/obj/kernels/sources.o,$(AL
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Programs that need a GPU; never part of `make check`.
-$(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(ALL_OBJ)
+$(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(call objects,$(filter base/% kernels/% profiler/%,$(LIB_SRC) $(REST_SRC))) \
+		$(B)/obj/gen/cuda_sources.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
