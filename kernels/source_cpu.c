@@ -176,7 +176,7 @@ static hone_status prepare(const hone_problem *problem, const hone_tactic *tacti
                                .threads = device->target.threads > 0 ? device->target.threads : 1};
     if (kernel->needs_blas) HONE_TRY(hone_library_open(&hone_library_openblas));
     bool is_chain = problem->steps[0].call.op->kind == HONE_OP_ELEMENTWISE;
-    HONE_TRY(hone_cpu_tail_init(&self->job.problem, !is_chain, &self->job.tail));
+    if (kernel->has_tail) HONE_TRY(hone_cpu_tail_init(&self->job.problem, !is_chain, &self->job.tail));
     HONE_TRY(kernel->plan(&self->job));
     self->base.workspace_bytes = self->job.workspace_bytes;
     *runnable = &self->base;

@@ -225,8 +225,10 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     if (status == HONE_OK) status = set_up(problem, &d);
     if (status != HONE_OK) return status;
     int64_t rows[HONE_RANGE_MAX], splits[4], height = d.conv.window.out[1], n = 0, n_splits = 0;
-    int64_t last = d.conv.is_pointwise ? 48 : 1, step = d.conv.is_pointwise ? 2 : 4;
-    for (int64_t r = min_of(last, height); r < height * step && n < 6; r *= step) {
+    int64_t first = d.conv.is_pointwise ? 48 : 4;
+    set_parameters(&d, first, 1);
+    if (d.scratch_floats > SCRATCH_MAX) first = 1;
+    for (int64_t r = min_of(first, height); r < height * 4 && n < 5; r *= 4) {
         set_parameters(&d, r, 1);
         if (d.scratch_floats > SCRATCH_MAX) break;
         rows[n++] = min_of(r, height);
@@ -255,5 +257,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_conv_direct = {
-    .name = "conv_direct", .version = 1, .offers = offers, .rate = 0.7, .plan = plan, .run = run,
+    .name = "conv_direct", .version = 1, .has_tail = true, .offers = offers, .rate = 0.7, .plan = plan, .run = run,
 };

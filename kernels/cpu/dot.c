@@ -118,9 +118,9 @@ static hone_status plan_conv(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_dot = {
-    .name = "matmul_dot", .version = 1, .offers = offers_matmul, .rate = 0.5, .plan = plan_matmul, .run = run,
+    .name = "matmul_dot", .version = 1, .has_tail = true, .offers = offers_matmul, .rate = 0.5, .plan = plan_matmul, .run = run,
 };
 
 const hone_cpu_kernel hone_cpu_kernel_conv_dot = {
-    .name = "conv_dot", .version = 1, .offers = offers_conv, .rate = 0.5, .plan = plan_conv, .run = run,
+    .name = "conv_dot", .version = 1, .has_tail = true, .offers = offers_conv, .rate = 0.5, .plan = plan_conv, .run = run,
 };

@@ -27,9 +27,11 @@ typedef struct hone_cpu_kernel {
     const char *name;
     int version;
     bool needs_blas;
+    bool has_tail;                         // runs job->tail; otherwise the problem is one step and any element type may occur
     // The legal parameters of a problem; HONE_DECLINED when it is not offered. subspace comes with name and version set.
     hone_status (*offers)(const hone_problem *problem, int threads, hone_subspace *subspace);
     double rate;                           // of the roofline that is reached, for estimates
+    // Reads job's problem, tactic and threads, sets the rest. state is freed by the caller, on failure too.
     hone_status (*plan)(hone_cpu_job *job);
     void (*run)(const hone_cpu_call *call);
 } hone_cpu_kernel;

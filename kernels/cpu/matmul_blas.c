@@ -78,5 +78,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_blas = {
-    .name = "matmul_blas", .version = 1, .needs_blas = true, .offers = offers, .rate = 0.6, .plan = plan, .run = run,
+    .name = "matmul_blas", .version = 1, .needs_blas = true, .has_tail = true, .offers = offers, .rate = 0.6, .plan = plan, .run = run,
 };

@@ -153,5 +153,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_tile = {
-    .name = "matmul_tile", .version = 1, .offers = offers, .rate = 0.7, .plan = plan, .run = run,
+    .name = "matmul_tile", .version = 1, .has_tail = true, .offers = offers, .rate = 0.7, .plan = plan, .run = run,
 };

@@ -210,5 +210,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_norm = {
-    .name = "norm", .version = 1, .offers = offers, .rate = 0.3, .plan = plan, .run = run,
+    .name = "norm", .version = 1, .has_tail = true, .offers = offers, .rate = 0.3, .plan = plan, .run = run,
 };

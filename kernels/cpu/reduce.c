@@ -175,5 +175,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_reduce = {
-    .name = "reduce", .version = 1, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
+    .name = "reduce", .version = 1, .has_tail = true, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
 };

@@ -104,3 +104,10 @@ static void normalise(float *out, const float *values, int64_t n, float mean, fl
     else if (scale) for (int64_t k = 0; k < n; k++) out[k] = (values[k] - mean) * factor * scale[k];
     else for (int64_t k = 0; k < n; k++) out[k] = (values[k] - mean) * factor + (shift ? shift[k] : 0);
 }
+
+static void multiply_add(float *sum, const float *a, const float *b, int64_t n)
+{
+    int64_t k = 0;
+    for (; k + LANES <= n; k += LANES) *(floats *)(sum + k) += *(const floats *)(a + k) * *(const floats *)(b + k);
+    for (; k < n; k++) sum[k] += a[k] * b[k];
+}
