@@ -148,18 +148,22 @@ static hone_status check_owner(hone_store *store, int64_t version, int64_t objec
 
 // Every table, index and view of hone's is there and is made as hone makes it: a file from elsewhere could hold a view
 // in a table's place, whose reading never ends. What else a user has added is let be.
+// Of a newer version only the kinds can be known.
 static hone_status check_objects(hone_store *store, int64_t version)
 {
+    static const char exact[] = "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2 AND sql = ?3";
+    static const char kind[] = "SELECT 1 WHERE ?1 <> 'table' OR EXISTS (SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2)";
+    bool newer = version > HONE_STORE_SCHEMA;
     hone_store *model = NULL;
     sqlite3_stmt *wanted, *found;
     bool row, present;
     hone_status status;
     HONE_TRY(hone_store_open_memory(store->path, &model));
-    for (int64_t i = 0; i < version; i++) HONE_TRY(hone_store_exec(model, hone_schema_migrations[i]));
+    for (int64_t i = 0; i < (newer ? HONE_STORE_SCHEMA : version); i++) HONE_TRY(hone_store_exec(model, hone_schema_migrations[i]));
     HONE_TRY(hone_store_prepare(model, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL", &wanted));
     while ((status = hone_store_step(model, wanted, &row)) == HONE_OK && row) {
-        HONE_TRY(hone_store_prepare(store, "SELECT 1 FROM sqlite_schema WHERE type = ? AND name = ? AND sql = ?", &found));
-        for (int i = 0; i < 3; i++) sqlite3_bind_value(found, i + 1, sqlite3_column_value(wanted, i));
+        HONE_TRY(hone_store_prepare(store, newer ? kind : exact, &found));
+        for (int i = 0; i < (newer ? 2 : 3); i++) sqlite3_bind_value(found, i + 1, sqlite3_column_value(wanted, i));
         HONE_TRY(hone_store_step(store, found, &present));
         sqlite3_reset(found);
         if (present) continue;
@@ -192,7 +196,7 @@ hone_status hone_schema_open(hone_store *store)
     HONE_TRY(check_owner(store, version, objects));
     HONE_TRY(check_hostile(store));
     store->version = (int)version;
-    if (version > HONE_STORE_SCHEMA) return check_newer(store, version);
+    if (version > HONE_STORE_SCHEMA) HONE_TRY(check_newer(store, version));
     HONE_TRY(check_objects(store, version));
     if (version < HONE_STORE_SCHEMA && store->access != HONE_STORE_READ) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
 out:
