@@ -50,6 +50,9 @@ hone_status hone_form_elementwise(const hone_problem *problem, hone_formed *form
 hone_status hone_form_transpose(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_matmul(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_conv(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_pool(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_depthwise(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_rows(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_lines(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_reduce_rows(const hone_problem *problem, hone_formed *formed);

@@ -7,7 +7,7 @@
 #include "kernels/nvrtc_expr_priv.h"
 #include "kernels/source.h"
 
-#define HONE_HEAD_LINES 32
+#define HONE_HEAD_LINES 48
 
 typedef struct hone_head_line {        // name and expression
     char name[24];
