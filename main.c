@@ -12,6 +12,9 @@ static const struct {
 } verbs[] = {
     {"conform", "runs ONNX backend test folders", hone_cmd_conform},
     {"inspect", "prints what a network holds and what of it cannot be imported", hone_cmd_inspect},
+    {"problems", "prints the work list of a network", hone_cmd_problems},
+    {"tune", "measures tactics and remembers them", hone_cmd_tune},
+    {"worker", "runs tactics for tune; not for people", hone_cmd_worker},
     {"db", "shows, dumps, loads, merges and checks databases", hone_cmd_db},
 };
 

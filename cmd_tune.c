@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: Apache-2.0
+// hone tune: for every problem of networks and work lists, which tactic is fastest here; remembered in the database.
+#include <argp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/thread.h"
+#include "base/tty.h"
+#include "cmd.h"
+#include "cmd_worklist.h"
+#include "tuner/tune.h"
+
+enum {
+    FILES_MAX = 256, ROUNDS = 3, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_WORKSPACE, KEY_TIME, KEY_SEED,
+    KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE
+};
+
+typedef struct network {
+    const char *path;
+    char name[256];
+    hone_graph *graph;                 // owned
+    hone_worklist list;
+} network;
+
+typedef struct request {
+    const char *files[FILES_MAX];
+    int n_files;
+    const char *db, *precision, *shapes;
+    hone_worker_options worker;
+    double time_limit_s, floor_s;
+    int64_t seed;
+    bool dry_run, json, compile_only, verbose;
+    hone_progress_mode progress_mode;
+    char command[4096];
+    // What comes of it.
+    hone_precision_set precisions;
+    hone_store *store;
+    hone_tune *tune;
+    network networks[FILES_MAX];
+    int n_networks;
+    hone_worklist listed;              // of lists
+    hone_progress progress;
+    bool has_progress;
+    int64_t total;
+} request;
+
+static volatile sig_atomic_t stop;
+
+static const struct argp_option options[] = {
+    {"db", KEY_DB, "DB", 0, "The database to fill; made when missing (default: the user's own)", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, replay:FILE (default: cpu)", 0},
+    {"precision", KEY_PRECISION, "LIST", 0, "For networks, of fp32, tf32, fp16, bf16 (default fp32)", 0},
+    {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims of networks: x:1x3x640x640", 0},
+    {"effort", KEY_EFFORT, "WORD", 0, "lookup and estimate run nothing; quick, full, exhaustive (default quick)", 0},
+    {"sources", KEY_SOURCES, "LIST", 0, "Only these tactic sources: cpu,ref", 0},
+    {"workspace", KEY_WORKSPACE, "BYTES", 0, "Refuse tactics that need more scratch memory; K, M and G are understood", 0},
+    {"time", KEY_TIME, "SECONDS", 0, "Stop then; the same command goes on where it stopped. m and h are understood", 0},
+    {"seed", KEY_SEED, "N", 0, "Of random operands and orders (default: a new one, recorded)", 0},
+    {"dry-run", KEY_DRY, 0, 0, "Print problems, candidates and about how long they take; run none", 0},
+    {"progress", KEY_PROGRESS, "WORD", 0, "auto, bar, plain, none", 0},
+    {"json", KEY_JSON, 0, 0, "The summary as one JSON object on standard output", 0},
+    {"compile-only", KEY_COMPILE, 0, 0, "Compile what tuning would compile into the cache; --device may then be any device's full spelling", 0},
+    {"deadline-floor", KEY_FLOOR, "SECONDS", 0, "Least time before a silent tactic is killed (default 5)", 0},
+    {"warm", KEY_WARM, 0, 0, "Time with a warm cache; recorded as another mode", 0},
+    {"busy", KEY_BUSY, 0, 0, "Tune although other work, or MPS, disturbs the device's times", 0},
+    {"force", KEY_BUSY, 0, OPTION_ALIAS, 0, 0},
+    {"verbose", KEY_VERBOSE, 0, 0, "Let the worker's messages through", 0},
+    {0},
+};
+
+// ---- arguments
+
+static bool parse_seconds(const char *text, double *seconds)
+{
+    hone_scan scan = {text};
+    if (!hone_scan_float(&scan, seconds) || !(*seconds > 0)) return false;
+    if (hone_scan_char(&scan, 'h')) *seconds *= 3600;
+    else if (hone_scan_char(&scan, 'm')) *seconds *= 60;
+    else (void)hone_scan_char(&scan, 's');
+    return !*scan.at && *seconds < 1e9;
+}
+
+static bool parse_progress(const char *word, hone_progress_mode *mode)
+{
+    static const struct { const char *word; hone_progress_mode mode; } modes[] = {
+        {"auto", HONE_PROGRESS_AUTO}, {"bar", HONE_PROGRESS_BAR}, {"plain", HONE_PROGRESS_PLAIN}, {"none", HONE_PROGRESS_NONE},
+    };
+    for (size_t k = 0; k < sizeof modes / sizeof *modes; k++)
+        if (!strcmp(word, modes[k].word)) return *mode = modes[k].mode, true;
+    return false;
+}
+
+static void check_sources(const char *words, struct argp_state *state)
+{
+    char word[32];
+    for (const char *at = words; *at;) {
+        size_t size = strcspn(at, ",");
+        snprintf(word, sizeof word, "%.*s", (int)size, at);
+        if (!hone_source_find(word)) argp_error(state, "there is no source '%s'", word);
+        at += size + (at[size] == ',');
+    }
+}
+
+static error_t parse_value(int key, char *argument, struct argp_state *state)
+{
+    request *asked = state->input;
+    switch (key) {
+    case KEY_EFFORT:
+        if (!hone_effort_parse(argument, &asked->worker.effort))
+            argp_error(state, "--effort wants lookup, estimate, quick, full or exhaustive, not '%s'", argument);
+        return 0;
+    case KEY_SOURCES: return check_sources(argument, state), asked->worker.sources = argument, 0;
+    case KEY_WORKSPACE:
+        if (!hone_cmd_bytes(argument, &asked->worker.workspace_limit_bytes)) argp_error(state, "--workspace wants a number of bytes (64M), not '%s'", argument);
+        return 0;
+    case KEY_TIME:
+        if (!parse_seconds(argument, &asked->time_limit_s)) argp_error(state, "--time wants seconds (90, 10m, 2h), not '%s'", argument);
+        return 0;
+    case KEY_FLOOR:
+        if (!parse_seconds(argument, &asked->floor_s)) argp_error(state, "--deadline-floor wants seconds, not '%s'", argument);
+        return 0;
+    case KEY_SEED:
+        if (!hone_cmd_int(argument, 0, INT64_MAX, &asked->seed)) argp_error(state, "--seed wants a number, not '%s'", argument);
+        return 0;
+    case KEY_PROGRESS:
+        if (!parse_progress(argument, &asked->progress_mode)) argp_error(state, "--progress wants auto, bar, plain or none, not '%s'", argument);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (asked->n_files == FILES_MAX) argp_error(state, "at most %d networks and lists", FILES_MAX);
+        return asked->files[asked->n_files++] = argument, 0;
+    case ARGP_KEY_END:
+        if (!asked->n_files) argp_error(state, "a MODEL.onnx, a LIST or - is needed");
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    request *asked = state->input;
+    const struct { int key; const char **to; } texts[] = {
+        {KEY_DB, &asked->db}, {KEY_DEVICE, &asked->worker.device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes},
+    };
+    const struct { int key; bool *to; } flags[] = {
+        {KEY_DRY, &asked->dry_run}, {KEY_JSON, &asked->json}, {KEY_COMPILE, &asked->compile_only}, {KEY_WARM, &asked->worker.warm},
+        {KEY_BUSY, &asked->worker.busy}, {KEY_VERBOSE, &asked->verbose},
+    };
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (texts[k].key == key) return *texts[k].to = argument, 0;
+    for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
+        if (flags[k].key == key) return *flags[k].to = true, 0;
+    return parse_value(key, argument, state);
+}
+
+static void join_command(request *asked, int argc, char **argv)
+{
+    size_t used = 0;
+    for (int k = 0; k < argc && used < sizeof asked->command; k++)
+        used += (size_t)snprintf(asked->command + used, sizeof asked->command - used, "%s%s", k ? " " : "", argv[k]);
+}
+
+// ---- networks and lists
+
+static bool is_network(const char *path)
+{
+    size_t size = strlen(path);
+    return size > 5 && !strcmp(path + size - 5, ".onnx");
+}
+
+static hone_status read_files(request *asked)
+{
+    hone_status status = HONE_OK;
+    for (int k = 0; k < asked->n_files && status == HONE_OK; k++) {
+        if (!is_network(asked->files[k])) {
+            status = hone_worklist_read(&asked->listed, asked->files[k]);
+            continue;
+        }
+        network *n = &asked->networks[asked->n_networks++];
+        n->path = asked->files[k];
+        hone_cmd_network_name(n->path, n->name);
+        status = hone_cmd_import(n->path, asked->shapes, &n->graph);
+        if (status) status = hone_fail_in(status, "%s", n->path);
+    }
+    return status;
+}
+
+static hone_status list_networks(request *asked, const char *device)
+{
+    hone_target target;
+    hone_status status = hone_target_parse(device, &target);
+    for (int k = 0; k < asked->n_networks && status == HONE_OK; k++)
+        status = hone_worklist_add_graph(&asked->networks[k].list, asked->networks[k].graph, &target, &asked->precisions);
+    return status;
+}
+
+// All problems of all networks and lists. The list borrows its texts: free only *problems.
+static hone_status gather(request *asked, const char ***problems, size_t *count)
+{
+    *count = asked->listed.count;
+    for (int k = 0; k < asked->n_networks; k++) *count += asked->networks[k].list.count;
+    *problems = hone_alloc((*count + 1) * sizeof **problems);
+    if (!*problems) return HONE_NO_MEMORY;
+    const char **at = *problems;
+    for (int n = 0; n < asked->n_networks; n++)
+        for (size_t k = 0; k < asked->networks[n].list.count; k++) *at++ = asked->networks[n].list.problems[k];
+    for (size_t k = 0; k < asked->listed.count; k++) *at++ = asked->listed.problems[k];
+    return HONE_OK;
+}
+
+// ---- progress and summary
+
+static void show_progress(void *user, const hone_tune_report *report, const char *what)
+{
+    request *asked = user;
+    if (!asked->has_progress) return;
+    hone_progress_step(&asked->progress, report->done + report->covered + report->refused, what);
+}
+
+static void begin_progress(request *asked, size_t count)
+{
+    asked->total += (int64_t)count;
+    if (asked->has_progress) {
+        asked->progress.total = asked->total;
+        return;
+    }
+    hone_progress_begin(&asked->progress, asked->progress_mode, "tune", asked->total);
+    asked->has_progress = true;
+}
+
+static void end_progress(request *asked)
+{
+    if (!asked->has_progress) return;
+    const hone_tune_report *report = hone_tune_get_report(asked->tune);
+    asked->progress.total = report->problems;       // without repeats
+    asked->progress.done = report->done + report->covered + report->refused;
+    hone_progress_end(&asked->progress);
+    asked->has_progress = false;
+}
+
+static void say_verdicts(hone_text *text, const hone_tune_report *report)
+{
+    bool any = false;
+    for (int k = 0; k < HONE_VERDICT_COUNT; k++) {
+        if (!report->verdicts[k]) continue;
+        hone_text_printf(text, "%s%lld %s", any ? ", " : "", (long long)report->verdicts[k], hone_verdict_name((hone_verdict)k));
+        any = true;
+    }
+    if (!any) hone_text_printf(text, "none");
+}
+
+static void say_text(hone_text *text, const request *asked, const hone_tune_report *report)
+{
+    hone_text_printf(text, "%lld problems on %s: %lld tuned, %lld known, %lld refused, %lld left; %.1f s\n", (long long)report->problems,
+                     hone_tune_get_device(asked->tune)->device, (long long)report->done, (long long)report->covered, (long long)report->refused,
+                     (long long)report->left, report->seconds);
+    hone_text_printf(text, "%lld candidates ran: ", (long long)report->candidates);
+    say_verdicts(text, report);
+    hone_text_printf(text, "\n%lld left out as hopeless by estimate, %lld as bad before; %lld tried again alone, %lld of them innocent; %lld workers\n",
+                     (long long)report->hopeless, (long long)report->known_bad, (long long)report->suspects, (long long)report->cleared,
+                     (long long)report->workers);
+    if (*report->refusal) hone_text_printf(text, "the last refusal: %s\n", report->refusal);
+    if (report->stopped) hone_text_printf(text, "stopped; everything measured is kept, the same command goes on\n");
+    if (report->out_of_time) hone_text_printf(text, "out of time; everything measured is kept, the same command goes on\n");
+}
+
+static void say_json(hone_text *text, const request *asked, const hone_tune_report *report)
+{
+    hone_json json;
+    const struct { const char *key; int64_t value; } numbers[] = {
+        {"problems", report->problems}, {"tuned", report->done}, {"known", report->covered}, {"refused", report->refused}, {"left", report->left},
+        {"candidates", report->candidates}, {"hopeless", report->hopeless}, {"known_bad", report->known_bad}, {"suspects", report->suspects},
+        {"cleared", report->cleared}, {"workers", report->workers}, {"seed", (int64_t)asked->worker.seed},
+    };
+    hone_json_init(&json, text);
+    hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "device", hone_tune_get_device(asked->tune)->device);
+    hone_json_text(&json, "toolchain", hone_tune_get_device(asked->tune)->toolchain);
+    hone_json_text(&json, "timer", hone_tune_get_device(asked->tune)->timer);
+    for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++) hone_json_int(&json, numbers[k].key, numbers[k].value);
+    hone_json_open(&json, "verdicts", '{');
+    for (int k = 0; k < HONE_VERDICT_COUNT; k++) hone_json_int(&json, hone_verdict_name((hone_verdict)k), report->verdicts[k]);
+    hone_json_close(&json, '}');
+    hone_json_real(&json, "seconds", report->seconds);
+    hone_json_bool(&json, "stopped", report->stopped);
+    hone_json_bool(&json, "out_of_time", report->out_of_time);
+    hone_json_close(&json, '}');
+}
+
+static hone_status summarise(request *asked)
+{
+    hone_text text;
+    hone_text_init(&text);
+    (asked->json ? say_json : say_text)(&text, asked, hone_tune_get_report(asked->tune));
+    hone_status status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+// ---- tuning
+
+static hone_status open_tune(request *asked)
+{
+    char host[128] = "";
+    hone_tune_options tune = {
+        .supervisor = {.worker = asked->worker, .floor_ns = (int64_t)(asked->floor_s * 1e9), .stop = &stop, .verbose = asked->verbose},
+        .store = asked->store, .command = asked->command, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
+        .user = asked,
+    };
+    if (gethostname(host, sizeof host - 1)) *host = 0;
+    return hone_tune_open(&tune, &asked->tune);
+}
+
+static hone_status register_networks(request *asked)
+{
+    hone_status status = HONE_OK;
+    for (int k = 0; k < asked->n_networks && status == HONE_OK; k++) {
+        const network *n = &asked->networks[k];
+        status = hone_store_put_network(asked->store, &n->graph->digest, n->name, (const char *const *)n->list.problems, n->list.times, n->list.count);
+    }
+    return status;
+}
+
+// What the best plan of a network still lacks: conversions that only show once the times of its neighbours are known.
+static hone_status find_missing(request *asked, const network *n, hone_worklist *missing)
+{
+    const hone_supervisor *device = hone_tune_get_device(asked->tune);
+    hone_build_options build = {.device = device->device, .toolchain = device->toolchain, .precisions = asked->precisions,
+                                .lanes = strcmp(device->kind, "cpu") ? 4 : 1, .workspace_limit_bytes = asked->worker.workspace_limit_bytes};
+    hone_plan *plan = NULL;
+    hone_text text;
+    hone_text_init(&text);
+    hone_store_begin_read(asked->store);
+    hone_status status = hone_build(n->graph, asked->store, &build, n->name, &text, &plan);
+    hone_store_end_read(asked->store);
+    if (status == HONE_OK || status == HONE_MISS) status = hone_worklist_add_lines(missing, hone_text_get(&text));
+    hone_plan_free(plan);
+    hone_text_clear(&text);
+    return status;
+}
+
+static bool is_over(const request *asked)
+{
+    const hone_tune_report *report = hone_tune_get_report(asked->tune);
+    return report->stopped || report->out_of_time;
+}
+
+static hone_status tune_missing(request *asked)
+{
+    hone_status status = HONE_OK;
+    for (int round = 0; round < ROUNDS && status == HONE_OK && !is_over(asked); round++) {
+        hone_worklist missing = {0};
+        for (int k = 0; k < asked->n_networks && status == HONE_OK; k++) status = find_missing(asked, &asked->networks[k], &missing);
+        int64_t done = hone_tune_get_report(asked->tune)->done;
+        if (status == HONE_OK && missing.count) {
+            begin_progress(asked, missing.count);
+            status = hone_tune_problems(asked->tune, (const char *const *)missing.problems, missing.count);
+        }
+        hone_worklist_clear(&missing);
+        if (hone_tune_get_report(asked->tune)->done == done) break;
+    }
+    return status;
+}
+
+static hone_status tune_all(request *asked)
+{
+    const char **problems = NULL;
+    size_t count = 0;
+    hone_status status;
+    HONE_TRY(hone_store_open_default(asked->db, true, &asked->store));
+    HONE_TRY(open_tune(asked));
+    HONE_TRY(list_networks(asked, hone_tune_get_device(asked->tune)->device));
+    HONE_TRY(register_networks(asked));
+    HONE_TRY(gather(asked, &problems, &count));
+    begin_progress(asked, count);
+    HONE_TRY(hone_tune_gap(asked->tune));
+    HONE_TRY(hone_tune_problems(asked->tune, problems, count));
+    if (asked->worker.effort >= HONE_EFFORT_QUICK) HONE_TRY(tune_missing(asked));
+    end_progress(asked);
+    HONE_TRY(summarise(asked));
+    if (hone_tune_get_report(asked->tune)->stopped) status = hone_fail(HONE_AGAIN, "stopped before the end");
+out:
+    hone_free(problems);
+    return status;
+}
+
+// ---- dry run
+
+typedef struct listing {
+    int64_t problems, candidates;
+    double estimate_ns;
+    bool json;
+} listing;
+
+// What a candidate takes besides its runs, measured: verifying and timing on a GPU about 8 ms, on a CPU, with its slower eviction, 30.
+static hone_status list_candidate(void *user, const char *problem, const char *tactic, double estimate_ns)
+{
+    listing *l = user;
+    char number[32];
+    if (!tactic) {
+        l->problems++;
+        if (!l->json) printf("%s\n", problem);
+        return HONE_OK;
+    }
+    l->candidates++;
+    l->estimate_ns += 15 * estimate_ns + 1e7;
+    if (!l->json) printf("    %-60s about %s us\n", tactic, hone_print_double((double)(int64_t)(estimate_ns / 100) / 10, number));
+    return HONE_OK;
+}
+
+static hone_status dry_run(request *asked)
+{
+    const char **problems = NULL;
+    size_t count = 0;
+    listing l = {.json = asked->json};
+    hone_status status;
+    HONE_TRY(hone_store_open_default(asked->db && access(asked->db, F_OK) ? NULL : asked->db, false, &asked->store));
+    asked->worker.busy = true;         // nothing is timed
+    hone_store *store = asked->store;
+    asked->store = NULL;
+    status = open_tune(asked);
+    asked->store = store;
+    HONE_TRY(status);
+    HONE_TRY(list_networks(asked, hone_tune_get_device(asked->tune)->device));
+    HONE_TRY(gather(asked, &problems, &count));
+    HONE_TRY(hone_tune_list(asked->tune, problems, count, list_candidate, &l));
+    if (asked->json)
+        printf("{\"problems\": %lld, \"candidates\": %lld, \"seconds\": %.1f}\n", (long long)l.problems, (long long)l.candidates, l.estimate_ns / 1e9);
+    else
+        printf("%lld problems, %lld candidates, about %.0f s\n", (long long)l.problems, (long long)l.candidates, l.estimate_ns / 1e9);
+out:
+    hone_free(problems);
+    return status;
+}
+
+// ---- compiling only
+
+static hone_status compile_all(request *asked)
+{
+    char spelling[256], toolchain[512];
+    const char **problems = NULL;
+    hone_target target;
+    size_t count = 0;
+    int64_t compiled, failed, start_ns = hone_clock_ns();
+    hone_status status = HONE_OK;
+    snprintf(spelling, sizeof spelling, "%s", asked->worker.device);
+    if (hone_target_parse(spelling, &target)) {
+        HONE_TRY(hone_store_open_default(asked->db, false, &asked->store));
+        HONE_TRY(hone_cmd_find_target(asked->store, asked->worker.device, spelling, toolchain));
+        HONE_TRY(hone_target_parse(spelling, &target));
+    }
+    HONE_TRY(list_networks(asked, spelling));
+    HONE_TRY(gather(asked, &problems, &count));
+    HONE_TRY(hone_tune_compile(&target, asked->worker.sources, asked->worker.effort, problems, count, hone_cpu_count(), &stop, &compiled, &failed));
+    printf("%zu problems: %lld tactics compiled or found, %lld do not compile; %.1f s\n", count, (long long)compiled, (long long)failed,
+           (double)(hone_clock_ns() - start_ns) / 1e9);
+out:
+    hone_free(problems);
+    return status;
+}
+
+// ----
+
+static void note_signal(int number)
+{
+    (void)number;
+    stop = 1;
+}
+
+// The first Ctrl-C ends in order, the second at once.
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void clear(request *asked)
+{
+    if (asked->tune) end_progress(asked);
+    hone_tune_close(asked->tune);
+    hone_store_close(asked->store);
+    for (int k = 0; k < asked->n_networks; k++) {
+        hone_graph_free(asked->networks[k].graph);
+        hone_worklist_clear(&asked->networks[k].list);
+    }
+    hone_worklist_clear(&asked->listed);
+    hone_free(asked);
+}
+
+int hone_cmd_tune(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "MODEL.onnx|LIST|-...", "Measures tactics and remembers them.", 0, 0, 0};
+    request *asked = hone_calloc(1, sizeof *asked);
+    if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
+    asked->worker = (hone_worker_options){.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1};
+    asked->precision = "fp32";
+    asked->floor_s = 5;
+    asked->seed = -1;
+    join_command(asked, argc, argv);
+    argv[0] = "hone tune";
+    argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
+    argp_parse(&argp, argc, argv, 0, NULL, asked);
+    asked->worker.seed = (uint64_t)asked->seed;
+    if (asked->seed < 0 && getrandom(&asked->worker.seed, sizeof asked->worker.seed, 0) > 0) asked->worker.seed >>= 1;
+    catch_signals();
+    hone_status status = hone_precision_set_parse(asked->precision, &asked->precisions);
+    if (status == HONE_OK) status = read_files(asked);
+    if (status == HONE_OK) status = (asked->compile_only ? compile_all : asked->dry_run ? dry_run : tune_all)(asked);
+    int code = status == HONE_OK ? 0 : hone_cmd_fail(status);
+    clear(asked);
+    return code;
+}

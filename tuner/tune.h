@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop: for each problem of a work list, what was tried is left out, the worker lists candidates, verifies and times them, a race
+// decides, and every finished measurement goes to the store at once. The handle belongs to one thread; the store is the caller's.
+#ifndef HONE_TUNER_TUNE_H
+#define HONE_TUNER_TUNE_H
+
+#include "db/store.h"
+#include "tuner/supervise.h"
+
+typedef struct hone_tune hone_tune;
+
+typedef struct hone_tune_report {
+    int64_t problems;                  // asked for, each once
+    int64_t done, covered, refused;    // tuned; found tuned; with a problem of their own
+    int64_t left;                      // not reached: stopped or out of time
+    int64_t candidates;                // that ran
+    int64_t verdicts[HONE_VERDICT_COUNT];
+    int64_t known_bad, hopeless;       // left out: bad before; far slower by estimate than what was measured
+    int64_t suspects, cleared;         // tried again alone; innocent then
+    int64_t workers;
+    double seconds;
+    bool stopped, out_of_time;
+    char refusal[512];                 // the latest of a problem
+} hone_tune_report;
+
+typedef struct hone_tune_options {
+    hone_supervisor_options supervisor;
+    hone_store *store;                 // borrowed; NULL for a dry run
+    const char *command;               // as text, for the run's row
+    const char *host;                  // kept private; may be NULL
+    double time_limit_s;               // 0: none
+    void (*progress)(void *user, const hone_tune_report *report, const char *what);
+    void *user;
+} hone_tune_options;
+
+// Starts the worker, so that the device is known.
+hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune);
+// Tunes a work list. May be called again. HONE_OK also when stopped or out of time: the report says so.
+hone_status hone_tune_problems(hone_tune *tune, const char *const *problems, size_t count);
+// Measures what a node of a captured graph costs, unless that is known. Not offered by every device: that is no failure.
+hone_status hone_tune_gap(hone_tune *tune);
+// Calls back for every candidate that tuning would try, and before them with tactic NULL for the problem. Runs none.
+typedef hone_status (*hone_candidate_each)(void *user, const char *problem, const char *tactic, double estimate_ns);
+hone_status hone_tune_list(hone_tune *tune, const char *const *problems, size_t count, hone_candidate_each each, void *user);
+const hone_tune_report *hone_tune_get_report(const hone_tune *tune);
+const hone_supervisor *hone_tune_get_device(const hone_tune *tune);       // kind, spelling, toolchain of the device
+void hone_tune_close(hone_tune *tune);
+
+// Compiles what tuning would compile into the cache, for a device that need not be here. *compiled, *failed count tactics.
+hone_status hone_tune_compile(const hone_target *target, const char *sources, hone_effort effort, const char *const *problems, size_t count,
+                              int threads, const volatile sig_atomic_t *stop, int64_t *compiled, int64_t *failed);
+
+#endif
