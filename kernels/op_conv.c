@@ -13,6 +13,7 @@ typedef struct geometry {
     hone_window window;
     int64_t images, groups, cin, cout;      // channels of one group
     int64_t taps, depth;                    // taps of the window; cin * taps
+    bool is_transposed;                     // a tap reads what a transposed convolution scatters to the position
 } geometry;
 
 static hone_status geometry_init(const hone_call *call, const hone_tensor *x, const hone_tensor *w, geometry *g)
@@ -31,6 +32,7 @@ static hone_status geometry_init(const hone_call *call, const hone_tensor *x, co
     g->cout = w->dims[0] / g->groups;
     g->taps = hone_window_taps(&g->window);
     g->depth = g->cin * g->taps;
+    g->is_transposed = false;
     return HONE_OK;
 }
 
@@ -85,10 +87,24 @@ typedef struct job {
     int64_t *sources;         // per worker: one window
 } job;
 
+// The input position whose tap `tap` lands on output `at`, or -1.
+static int64_t landing(const hone_window *window, int64_t at, int64_t tap)
+{
+    int64_t flat = 0, extent_out = hone_window_out(window), extent_tap = hone_window_taps(window);
+    for (int k = 0; k < 3; k++) {
+        extent_out /= window->out[k], extent_tap /= window->kernel[k];
+        int64_t from = at / extent_out % window->out[k] + window->begin[k] - tap / extent_tap % window->kernel[k] * window->dilation[k];
+        if (from < 0 || from % window->stride[k] || from / window->stride[k] >= window->in[k]) return -1;
+        flat = flat * window->in[k] + from / window->stride[k];
+    }
+    return flat;
+}
+
 static void gather(const geometry *g, const double *x, int64_t at, int64_t *sources, double *row)
 {
     int64_t plane = hone_window_in(&g->window);
-    hone_window_sources(&g->window, at, sources);
+    if (g->is_transposed) for (int64_t t = 0; t < g->taps; t++) sources[t] = landing(&g->window, at, t);
+    else hone_window_sources(&g->window, at, sources);
     for (int64_t c = 0; c < g->cin; c++, x += plane)
         for (int64_t t = 0; t < g->taps; t++) *row++ = sources[t] < 0 ? 0 : x[sources[t]];
 }
@@ -187,7 +203,7 @@ const hone_op hone_op_conv = {
     .shape = conv_shape, .reference = conv_reference, .reference_at = conv_reference_at, .flops = conv_flops,
 };
 
-// ---- convtranspose: each output sums what the taps of the forward convolution would have scattered to it
+// ---- convtranspose: each output gathers what the taps of the forward convolution would have scattered to it
 
 static const hone_attr_spec transpose_attrs[] = {
     {"stride", HONE_ATTR_SPREAD, NULL, "1"},
@@ -213,6 +229,7 @@ static hone_status transpose_geometry(const hone_call *call, const hone_tensor *
     g->cout = w->dims[1];
     g->taps = hone_window_taps(&g->window);
     g->depth = g->cin * g->taps;
+    g->is_transposed = true;
     return HONE_OK;
 }
 
@@ -236,39 +253,12 @@ static double transpose_flops(const hone_call *call, const hone_tensor *const *i
     return 2 * taps * (double)hone_tensor_count(in[0]);
 }
 
-// The input position whose tap `tap` lands on output `at`, or -1.
-static int64_t landing(const hone_window *window, int64_t at, int64_t tap)
+// Weights of each group from (c, o, tap) to (o, c, tap).
+static void turn_weights(const geometry *g, const double *from, double *to)
 {
-    int64_t flat = 0, extent_out = hone_window_out(window), extent_tap = hone_window_taps(window);
-    for (int k = 0; k < 3; k++) {
-        extent_out /= window->out[k], extent_tap /= window->kernel[k];
-        int64_t from = at / extent_out % window->out[k] + window->begin[k] - tap / extent_tap % window->kernel[k] * window->dilation[k];
-        if (from < 0 || from % window->stride[k] || from / window->stride[k] >= window->in[k]) return -1;
-        flat = flat * window->in[k] + from / window->stride[k];
-    }
-    return flat;
-}
-
-static void transpose_body(void *user, int64_t begin, int64_t end, int worker)
-{
-    const job *j = user;
-    const geometry *g = j->g;
-    (void)worker;
-    int64_t plane = hone_window_in(&g->window), positions = hone_window_out(&g->window);
-    for (int64_t item = begin; item < end; item++) {     // item: image, position
-        int64_t image = item / positions, at = item % positions;
-        double *out = j->out + image * g->groups * g->cout * positions + at;
-        for (int64_t o = 0; o < g->groups * g->cout; o++) out[o * positions] = j->b ? j->b[o] : 0;
-        for (int64_t tap = 0; tap < g->taps; tap++) {
-            int64_t from = landing(&g->window, at, tap);
-            if (from < 0) continue;
-            for (int64_t c = 0; c < g->groups * g->cin; c++) {
-                double value = j->x[(image * g->groups * g->cin + c) * plane + from];
-                const double *w = j->w + c * g->cout * g->taps + tap;
-                double *to = out + c / g->cin * g->cout * positions;
-                for (int64_t o = 0; o < g->cout; o++) to[o * positions] += value * w[o * g->taps];
-            }
-        }
+    for (int64_t k = 0; k < g->groups * g->cout * g->cin; k++) {
+        int64_t group = k / (g->cout * g->cin), o = k / g->cin % g->cout, c = k % g->cin;
+        for (int64_t t = 0; t < g->taps; t++) *to++ = from[((group * g->cin + c) * g->cout + o) * g->taps + t];
     }
 }
 
@@ -277,9 +267,12 @@ static hone_status transpose_reference(const hone_call *call, const hone_array *
     geometry g;
     hone_status status = transpose_geometry(call, &in[0].tensor, &in[1].tensor, &g);
     if (status != HONE_OK) return status;
-    job j = {.g = &g, .x = in[0].f, .w = in[1].f, .b = call->n_in > 2 ? in[2].f : NULL, .out = out[0].f};
-    hone_parallel(g.images * hone_window_out(&g.window), 64, threads, transpose_body, &j);
-    return HONE_OK;
+    double *turned = hone_alloc(sizeof(double) * (size_t)hone_tensor_count(&in[1].tensor) + 64);
+    if (!turned) return HONE_NO_MEMORY;
+    turn_weights(&g, in[1].f, turned);
+    status = conv_run(&g, in[0].f, turned, call->n_in > 2 ? in[2].f : NULL, out[0].f, threads);
+    hone_free(turned);
+    return status;
 }
 
 const hone_op hone_op_convtranspose = {
