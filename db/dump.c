@@ -183,7 +183,7 @@ static bool is_kept(const thinned *thin, const hone_fact_table *table, const hon
 
 // ---- printing
 
-static void print_text(hone_text *out, const hone_value *value)
+static void print_text(hone_text *out, const hone_cell *value)
 {
     const char *text = value->data;
     size_t from = 0;
@@ -197,7 +197,7 @@ static void print_text(hone_text *out, const hone_value *value)
     hone_text_append(out, text + from, value->size - from);
 }
 
-static void print_int(hone_text *out, const hone_value *value)
+static void print_int(hone_text *out, const hone_cell *value)
 {
     char digits[24];
     hone_text_append(out, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, value->integer));
@@ -214,12 +214,12 @@ static void print_real(hone_text *out, double value)
     hone_text_append(out, digits, strlen(digits));
 }
 
-static void print_real_value(hone_text *out, const hone_value *value)
+static void print_real_value(hone_text *out, const hone_cell *value)
 {
     print_real(out, value->real);
 }
 
-static void print_id(hone_text *out, const hone_value *value)
+static void print_id(hone_text *out, const hone_cell *value)
 {
     char digits[HONE_ID_TEXT];
     hone_id id;
@@ -228,7 +228,7 @@ static void print_id(hone_text *out, const hone_value *value)
     hone_text_append(out, digits, HONE_ID_TEXT - 1);
 }
 
-static void print_bytes(hone_text *out, const hone_value *value)
+static void print_bytes(hone_text *out, const hone_cell *value)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const uint8_t *bytes = value->data;
@@ -241,7 +241,7 @@ static void print_bytes(hone_text *out, const hone_value *value)
     }
 }
 
-static void print_samples(hone_text *out, const hone_value *value)
+static void print_samples(hone_text *out, const hone_cell *value)
 {
     for (size_t i = 0; i < value->size; i++) {
         if (i) hone_text_append(out, " ", 1);
@@ -249,7 +249,7 @@ static void print_samples(hone_text *out, const hone_value *value)
     }
 }
 
-static void (*const printers[HONE_COLUMN_KINDS])(hone_text *out, const hone_value *value) = {
+static void (*const printers[HONE_COLUMN_KINDS])(hone_text *out, const hone_cell *value) = {
     [HONE_COLUMN_TEXT] = print_text, [HONE_COLUMN_INT] = print_int, [HONE_COLUMN_REAL] = print_real_value,
     [HONE_COLUMN_ID] = print_id, [HONE_COLUMN_BYTES] = print_bytes, [HONE_COLUMN_ZIPPED] = print_bytes,
     [HONE_COLUMN_RUN] = print_id, [HONE_COLUMN_DEVICE] = print_text, [HONE_COLUMN_TOOLCHAIN] = print_text,
@@ -311,7 +311,7 @@ static hone_status dump_problems(hone_store *store, output *out)
     bool row;
     hone_status status = hone_store_prepare(store, sql, &statement);
     while (status == HONE_OK && (status = hone_store_step(store, statement, &row)) == HONE_OK && row) {
-        hone_value spelling = {.data = sqlite3_column_text(statement, 0), .size = (size_t)sqlite3_column_bytes(statement, 0)};
+        hone_cell spelling = {.data = sqlite3_column_text(statement, 0), .size = (size_t)sqlite3_column_bytes(statement, 0)};
         hone_text_printf(&out->text, "problem\t");
         print_text(&out->text, &spelling);
         hone_text_printf(&out->text, "\t%" PRId64 "\t%" PRId64 "\n", (int64_t)sqlite3_column_int64(statement, 1),

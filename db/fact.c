@@ -11,10 +11,10 @@
 
 enum { SPELLING_BYTES_MAX = 4096, TEXT_BYTES_MAX = 1 << 16 };
 
-hone_value hone_value_text(const char *text) { return (hone_value){.data = text, .size = strlen(text)}; }
-hone_value hone_value_int(int64_t value) { return (hone_value){.integer = value}; }
-hone_value hone_value_real(double value) { return (hone_value){.real = value == 0 ? 0.0 : value}; }
-hone_value hone_value_id(const hone_id *id) { return (hone_value){.data = id, .size = sizeof *id}; }
+hone_cell hone_cell_text(const char *text) { return (hone_cell){.data = text, .size = strlen(text)}; }
+hone_cell hone_cell_int(int64_t value) { return (hone_cell){.integer = value}; }
+hone_cell hone_cell_real(double value) { return (hone_cell){.real = value == 0 ? 0.0 : value}; }
+hone_cell hone_cell_id(const hone_id *id) { return (hone_cell){.data = id, .size = sizeof *id}; }
 
 hone_status hone_row_make_room(hone_row *row, size_t samples)
 {
@@ -50,51 +50,51 @@ static uint64_t word_of(double value)
     return htole64(bits);
 }
 
-static hone_status hash_text(hone_hash *hash, const hone_value *value)
+static hone_status hash_text(hone_hash *hash, const hone_cell *value)
 {
     hone_hash_add(hash, value->data, value->size);
     hone_hash_add(hash, "", 1);
     return HONE_OK;
 }
 
-static hone_status hash_int(hone_hash *hash, const hone_value *value)
+static hone_status hash_int(hone_hash *hash, const hone_cell *value)
 {
     hash_word(hash, (uint64_t)value->integer);
     return HONE_OK;
 }
 
-static hone_status hash_real_value(hone_hash *hash, const hone_value *value)
+static hone_status hash_real_value(hone_hash *hash, const hone_cell *value)
 {
     uint64_t word = word_of(value->real);
     hone_hash_add(hash, &word, sizeof word);
     return HONE_OK;
 }
 
-static hone_status hash_id(hone_hash *hash, const hone_value *value)
+static hone_status hash_id(hone_hash *hash, const hone_cell *value)
 {
     hone_hash_add(hash, value->data, sizeof(hone_id));
     return HONE_OK;
 }
 
-static hone_status hash_bytes(hone_hash *hash, const hone_value *value)
+static hone_status hash_bytes(hone_hash *hash, const hone_cell *value)
 {
     hash_word(hash, value->size);
     hone_hash_add(hash, value->data, value->size);
     return HONE_OK;
 }
 
-static hone_status hash_zipped(hone_hash *hash, const hone_value *value)
+static hone_status hash_zipped(hone_hash *hash, const hone_cell *value)
 {
     void *plain = NULL;
     size_t size;
     hone_status status = hone_unzip(value->data, value->size, HONE_ARTIFACT_MAX, &plain, &size);
     if (status != HONE_OK) return status;
-    hash_bytes(hash, &(hone_value){.data = plain, .size = size});
+    hash_bytes(hash, &(hone_cell){.data = plain, .size = size});
     hone_free(plain);
     return HONE_OK;
 }
 
-static hone_status hash_samples(hone_hash *hash, const hone_value *value)
+static hone_status hash_samples(hone_hash *hash, const hone_cell *value)
 {
     const double *ns = value->data;
     uint64_t words[64];
@@ -107,14 +107,14 @@ static hone_status hash_samples(hone_hash *hash, const hone_value *value)
     return HONE_OK;
 }
 
-static hone_status (*const hashers[HONE_COLUMN_KINDS])(hone_hash *hash, const hone_value *value) = {
+static hone_status (*const hashers[HONE_COLUMN_KINDS])(hone_hash *hash, const hone_cell *value) = {
     [HONE_COLUMN_TEXT] = hash_text, [HONE_COLUMN_INT] = hash_int, [HONE_COLUMN_REAL] = hash_real_value,
     [HONE_COLUMN_ID] = hash_id, [HONE_COLUMN_BYTES] = hash_bytes, [HONE_COLUMN_ZIPPED] = hash_zipped,
     [HONE_COLUMN_RUN] = hash_id, [HONE_COLUMN_DEVICE] = hash_text, [HONE_COLUMN_TOOLCHAIN] = hash_text,
     [HONE_COLUMN_PROBLEM] = hash_text, [HONE_COLUMN_TACTIC] = hash_text, [HONE_COLUMN_SAMPLES] = hash_samples,
 };
 
-hone_status hone_row_hash(const hone_fact_table *table, const hone_value *values, hone_id *id)
+hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id)
 {
     char head[64];
     hone_hash hash;
@@ -257,7 +257,7 @@ hone_status hone_spelling_put(hone_store *store, hone_column_kind kind, const ch
 
 // ---- storing
 
-static hone_status find_run(hone_store *store, const hone_value *value, int64_t *number)
+static hone_status find_run(hone_store *store, const hone_cell *value, int64_t *number)
 {
     sqlite3_stmt *find;
     bool row;
@@ -283,7 +283,7 @@ static hone_status find_run(hone_store *store, const hone_value *value, int64_t 
     return HONE_OK;
 }
 
-static hone_status bind_value(hone_store *store, sqlite3_stmt *insert, int at, const hone_column *column, const hone_value *value)
+static hone_status bind_value(hone_store *store, sqlite3_stmt *insert, int at, const hone_column *column, const hone_cell *value)
 {
     int64_t number = 0;
     hone_status status = HONE_OK;
@@ -308,7 +308,7 @@ static hone_status bind_value(hone_store *store, sqlite3_stmt *insert, int at, c
     return status;
 }
 
-static void *pack_samples(const hone_value *samples, size_t *size_bytes)
+static void *pack_samples(const hone_cell *samples, size_t *size_bytes)
 {
     const double *ns = samples->data;
     bool narrow = true;
@@ -328,7 +328,7 @@ static void *pack_samples(const hone_value *samples, size_t *size_bytes)
     return packed;
 }
 
-static hone_status put_samples(hone_store *store, const hone_value *samples)
+static hone_status put_samples(hone_store *store, const hone_cell *samples)
 {
     sqlite3_stmt *insert;
     size_t size_bytes;
@@ -394,30 +394,30 @@ static bool unpack_samples(hone_row *row, const uint8_t *packed, size_t size_byt
     return true;
 }
 
-static bool read_samples(hone_row *row, sqlite3_stmt *statement, int at, hone_value *value)
+static bool read_samples(hone_row *row, sqlite3_stmt *statement, int at, hone_cell *value)
 {
     int64_t count = sqlite3_column_int64(statement, at + 1);
     size_t size_bytes = (size_t)sqlite3_column_bytes(statement, at);
     if (count < 0 || (size_t)count > row->sample_capacity) return false;
-    *value = (hone_value){.data = row->samples, .size = (size_t)count};
+    *value = (hone_cell){.data = row->samples, .size = (size_t)count};
     row->start_unix_ms = sqlite3_column_int64(statement, at + 2);
     row->number = sqlite3_column_int64(statement, at + 3);
     return unpack_samples(row, sqlite3_column_blob(statement, at), size_bytes, (size_t)count);
 }
 
-static bool read_value(hone_row *row, sqlite3_stmt *statement, int at, hone_column_kind kind, hone_value *value)
+static bool read_value(hone_row *row, sqlite3_stmt *statement, int at, hone_column_kind kind, hone_cell *value)
 {
     int type = sqlite3_column_type(statement, at);
     switch (kind) {
     case HONE_COLUMN_SAMPLES: return read_samples(row, statement, at, value);
-    case HONE_COLUMN_INT: *value = hone_value_int(sqlite3_column_int64(statement, at)); return type == SQLITE_INTEGER;
-    case HONE_COLUMN_REAL: *value = hone_value_real(sqlite3_column_double(statement, at)); return type == SQLITE_FLOAT;
+    case HONE_COLUMN_INT: *value = hone_cell_int(sqlite3_column_int64(statement, at)); return type == SQLITE_INTEGER;
+    case HONE_COLUMN_REAL: *value = hone_cell_real(sqlite3_column_double(statement, at)); return type == SQLITE_FLOAT;
     case HONE_COLUMN_ID: case HONE_COLUMN_RUN: case HONE_COLUMN_BYTES: case HONE_COLUMN_ZIPPED:
-        *value = (hone_value){.data = sqlite3_column_blob(statement, at)};
+        *value = (hone_cell){.data = sqlite3_column_blob(statement, at)};
         value->size = (size_t)sqlite3_column_bytes(statement, at);
         return type == SQLITE_BLOB && (kind == HONE_COLUMN_BYTES || kind == HONE_COLUMN_ZIPPED || value->size == sizeof(hone_id));
     default:
-        *value = (hone_value){.data = sqlite3_column_text(statement, at)};
+        *value = (hone_cell){.data = sqlite3_column_text(statement, at)};
         value->size = (size_t)sqlite3_column_bytes(statement, at);
         return type == SQLITE_TEXT && value->data && strlen(value->data) == value->size;
     }

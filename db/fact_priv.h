@@ -28,16 +28,16 @@ typedef struct hone_column {
     hone_column_kind kind;
 } hone_column;
 
-typedef struct hone_value {        // borrowed: what data points to lives as long as the row's source
+typedef struct hone_cell {        // borrowed: what data points to lives as long as the row's source
     int64_t integer;
     double real;
     const void *data;              // text, id, bytes; samples as doubles
     size_t size;                   // bytes; samples: their count
-} hone_value;
+} hone_cell;
 
 typedef struct hone_row {
     hone_id id;
-    hone_value values[HONE_COLUMNS_MAX];
+    hone_cell values[HONE_COLUMNS_MAX];
     int64_t number;                // of a row that was read; measurements only
     int64_t start_unix_ms;         // of its run; measurements only
     double *samples;               // owned; room for what was read
@@ -49,12 +49,11 @@ typedef struct hone_fact_table {
     const hone_column *columns;
     int column_count;
     const char *select;            // the id, then the columns; a measurement's sample count, run start and number behind
-    const char *by_id;             // ... ordered by id
     const char *sorted;            // ... in the order of the dump
     const char *ids;               // all ids, ordered
     const char *insert;            // id, then the columns; samples bind their count
     bool evidence;                 // part of the snapshot
-    hone_status (*check)(const hone_value *values);   // what no row may break; NULL nothing
+    hone_status (*check)(const hone_cell *values);   // what no row may break; NULL nothing
 } hone_fact_table;
 
 extern const hone_fact_table hone_facts[];
@@ -79,15 +78,15 @@ enum { HONE_C_PROBLEM, HONE_C_DEVICE, HONE_C_DEPENDS, HONE_C_SOURCE, HONE_C_VERS
     " CROSS JOIN device d ON d.number = m.device CROSS JOIN toolchain t ON t.number = m.toolchain" \
     " CROSS JOIN run r ON r.number = m.run LEFT JOIN sample s ON s.measurement = m.number"
 
-hone_value hone_value_text(const char *text);
-hone_value hone_value_int(int64_t value);
-hone_value hone_value_real(double value);      // -0 becomes 0, which SQLite would do too
-hone_value hone_value_id(const hone_id *id);
+hone_cell hone_cell_text(const char *text);
+hone_cell hone_cell_int(int64_t value);
+hone_cell hone_cell_real(double value);      // -0 becomes 0, which SQLite would do too
+hone_cell hone_cell_id(const hone_id *id);
 
 hone_status hone_row_make_room(hone_row *row, size_t samples);   // for so many samples, HONE_SAMPLES_MAX at most
 void hone_row_clear(hone_row *row);            // releases the samples' room
 // Computes the id. HONE_DAMAGED when a compressed value cannot be unpacked.
-hone_status hone_row_hash(const hone_fact_table *table, const hone_value *values, hone_id *id);
+hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id);
 // Stores a row whose id is set, inside the caller's transaction; *added is 1 when it was not there. A run must be there before what names it.
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added);
 // Reads the row on which a statement of the table's select stands; HONE_DAMAGED on a value of the wrong type or size.

@@ -51,12 +51,12 @@ static const hone_column ruling_columns[] = {
     {"reason", HONE_COLUMN_TEXT}, {"made_unix_ms", HONE_COLUMN_INT}, {"signature", HONE_COLUMN_BYTES},
 };
 
-static bool is_text(const hone_value *value, const char *text)
+static bool is_text(const hone_cell *value, const char *text)
 {
     return value->size == strlen(text) && !memcmp(value->data, text, value->size);
 }
 
-static hone_status check_samples(const hone_value *samples)
+static hone_status check_samples(const hone_cell *samples)
 {
     const double *ns = samples->data;
     if (samples->size > HONE_SAMPLES_MAX)
@@ -67,7 +67,7 @@ static hone_status check_samples(const hone_value *samples)
 }
 
 // Law 5: no time without a right answer.
-static hone_status check_measurement(const hone_value *values)
+static hone_status check_measurement(const hone_cell *values)
 {
     bool ok = is_text(&values[HONE_M_VERDICT], "ok"), known = false;
     double median = values[HONE_M_MEDIAN].real, error = values[HONE_M_ERROR].real;
@@ -84,7 +84,7 @@ static hone_status check_measurement(const hone_value *values)
     return check_samples(&values[HONE_M_SAMPLES]);
 }
 
-static hone_status check_effort(const hone_value *value)
+static hone_status check_effort(const hone_cell *value)
 {
     char effort[16];
     if (value->size < sizeof effort) {
@@ -95,19 +95,19 @@ static hone_status check_effort(const hone_value *value)
     return hone_fail(HONE_USAGE, "'%.*s' is no effort: lookup, estimate, quick, full or exhaustive", (int)value->size, (const char *)value->data);
 }
 
-static hone_status check_run(const hone_value *values)
+static hone_status check_run(const hone_cell *values)
 {
     if (!values[HONE_RUN_WRITER].size) return hone_fail(HONE_USAGE, "a run has no writer");
     return check_effort(&values[HONE_RUN_EFFORT]);
 }
 
-static hone_status check_coverage(const hone_value *values)
+static hone_status check_coverage(const hone_cell *values)
 {
     if (!values[HONE_C_SOURCE].size) return hone_fail(HONE_USAGE, "a coverage has no source");
     return check_effort(&values[HONE_C_EFFORT]);
 }
 
-static hone_status check_artifact(const hone_value *values)
+static hone_status check_artifact(const hone_cell *values)
 {
     if (!values[0].size) return hone_fail(HONE_USAGE, "an artifact has no key");
     return HONE_OK;
@@ -128,7 +128,7 @@ static hone_status check_artifact(const hone_value *values)
 
 // The dump's order is of meaning first, so that what changed together stands together; the id settles the rest.
 #define TABLE(word, columns_of, text, id, order, statement) \
-    .name = word, .columns = columns_of, .column_count = COUNT(columns_of), .select = text, .by_id = text " ORDER BY " id, \
+    .name = word, .columns = columns_of, .column_count = COUNT(columns_of), .select = text, \
     .sorted = text " ORDER BY " order ", " id, .ids = "SELECT id FROM " word " ORDER BY id", .insert = statement
 
 #define INSERT(table, columns, marks) "INSERT INTO " table "(id, " columns ") VALUES(" marks ") ON CONFLICT(id) DO NOTHING"

@@ -40,10 +40,10 @@ static char *take_room(reader *in, size_t size)
 
 // ---- values
 
-static bool parse_text(reader *in, const field *from, hone_value *value)
+static bool parse_text(reader *in, const field *from, hone_cell *value)
 {
     const char *escape = memchr(from->text, '\\', from->size);
-    *value = (hone_value){.data = from->text, .size = from->size};
+    *value = (hone_cell){.data = from->text, .size = from->size};
     if (!escape) return true;
     char *out = take_room(in, from->size);
     size_t size = 0;
@@ -56,11 +56,11 @@ static bool parse_text(reader *in, const field *from, hone_value *value)
         }
         out[size++] = c;
     }
-    *value = (hone_value){.data = out, .size = size};
+    *value = (hone_cell){.data = out, .size = size};
     return true;
 }
 
-static bool parse_int(reader *in, const field *from, hone_value *value)
+static bool parse_int(reader *in, const field *from, hone_cell *value)
 {
     char digits[32];
     hone_scan scan = {digits};
@@ -88,16 +88,16 @@ static bool parse_number(const char *text, size_t size, double *value)
     return hone_scan_float(&scan, value) && !*scan.at && !isnan(*value);
 }
 
-static bool parse_real(reader *in, const field *from, hone_value *value)
+static bool parse_real(reader *in, const field *from, hone_cell *value)
 {
     double real;
     (void)in;
     if (!parse_number(from->text, from->size, &real)) return false;
-    *value = hone_value_real(real);
+    *value = hone_cell_real(real);
     return true;
 }
 
-static bool parse_id(reader *in, const field *from, hone_value *value)
+static bool parse_id(reader *in, const field *from, hone_cell *value)
 {
     char digits[HONE_ID_TEXT] = "";
     hone_id id;
@@ -117,7 +117,7 @@ static int letter_of(char c)
     return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-static bool parse_bytes(reader *in, const field *from, hone_value *value)
+static bool parse_bytes(reader *in, const field *from, hone_cell *value)
 {
     size_t pads = 0, size = 0;
     char *out = take_room(in, from->size);
@@ -132,15 +132,15 @@ static bool parse_bytes(reader *in, const field *from, hone_value *value)
         }
         for (int k = 0; k < 3; k++) out[size++] = (char)(three >> (16 - 8 * k));
     }
-    *value = (hone_value){.data = out, .size = size - pads};
+    *value = (hone_cell){.data = out, .size = size - pads};
     return true;
 }
 
-static bool parse_samples(reader *in, const field *from, hone_value *value)
+static bool parse_samples(reader *in, const field *from, hone_cell *value)
 {
     hone_row *row = &in->row;
     const char *at = from->text, *end = from->text + from->size;
-    *value = (hone_value){.data = row->samples};
+    *value = (hone_cell){.data = row->samples};
     while (at < end) {
         const char *blank = memchr(at, ' ', (size_t)(end - at));
         size_t size = (size_t)((blank ? blank : end) - at);
@@ -153,7 +153,7 @@ static bool parse_samples(reader *in, const field *from, hone_value *value)
     return true;
 }
 
-static bool (*const parsers[HONE_COLUMN_KINDS])(reader *in, const field *from, hone_value *value) = {
+static bool (*const parsers[HONE_COLUMN_KINDS])(reader *in, const field *from, hone_cell *value) = {
     [HONE_COLUMN_TEXT] = parse_text, [HONE_COLUMN_INT] = parse_int, [HONE_COLUMN_REAL] = parse_real, [HONE_COLUMN_ID] = parse_id,
     [HONE_COLUMN_BYTES] = parse_bytes, [HONE_COLUMN_ZIPPED] = parse_bytes, [HONE_COLUMN_RUN] = parse_id,
     [HONE_COLUMN_DEVICE] = parse_text, [HONE_COLUMN_TOOLCHAIN] = parse_text, [HONE_COLUMN_PROBLEM] = parse_text,
@@ -182,7 +182,7 @@ static hone_status load_fact(reader *in, const hone_fact_table *table, const fie
 
 static hone_status load_problem(reader *in, const field *fields, size_t count)
 {
-    hone_value spelling, flops, bytes;
+    hone_cell spelling, flops, bytes;
     if (count != 4 || !parse_text(in, &fields[1], &spelling) || !parse_int(in, &fields[2], &flops) || !parse_int(in, &fields[3], &bytes))
         return bad(in, "it is not problem, flops and bytes");
     hone_status status = hone_problem_put(in->store, spelling.data, spelling.size, flops.integer, bytes.integer);

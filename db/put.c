@@ -60,12 +60,12 @@ hone_status hone_store_put_run(hone_store *store, const hone_run *run, hone_id *
     hone_status status = hone_store_begin(store);
     if (status != HONE_OK) return status;
     if (sequence < 0) HONE_TRY(next_sequence(store, or_empty(run->writer), &sequence));
-    row.values[HONE_RUN_START] = hone_value_int(run->start_unix_ms);
-    row.values[HONE_RUN_WRITER] = hone_value_text(or_empty(run->writer));
-    row.values[HONE_RUN_SEQUENCE] = hone_value_int(sequence);
-    row.values[HONE_RUN_EFFORT] = hone_value_text(or_empty(run->effort));
-    row.values[HONE_RUN_SEED] = hone_value_int((int64_t)run->seed);
-    row.values[HONE_RUN_OPTIONS] = hone_value_text(or_empty(run->options));
+    row.values[HONE_RUN_START] = hone_cell_int(run->start_unix_ms);
+    row.values[HONE_RUN_WRITER] = hone_cell_text(or_empty(run->writer));
+    row.values[HONE_RUN_SEQUENCE] = hone_cell_int(sequence);
+    row.values[HONE_RUN_EFFORT] = hone_cell_text(or_empty(run->effort));
+    row.values[HONE_RUN_SEED] = hone_cell_int((int64_t)run->seed);
+    row.values[HONE_RUN_OPTIONS] = hone_cell_text(or_empty(run->options));
     HONE_TRY(put_hashed(store, HONE_FACT_RUN, &row));
     HONE_TRY(put_private(store, run, &row.id));
 out:
@@ -85,31 +85,31 @@ static size_t note_size(const char *note)
     return size;
 }
 
-static void pack(const hone_measurement *row, hone_value *values)
+static void pack(const hone_measurement *row, hone_cell *values)
 {
     const double reals[] = {row->median_ns, row->mad_ns, row->min_ns};
     bool ok = row->verdict == HONE_VERDICT_OK;
-    values[HONE_M_PROBLEM] = hone_value_text(or_empty(row->problem));
-    values[HONE_M_TACTIC] = hone_value_text(or_empty(row->tactic));
-    values[HONE_M_DEVICE] = hone_value_text(or_empty(row->device));
-    values[HONE_M_TOOLCHAIN] = hone_value_text(or_empty(row->toolchain));
-    values[HONE_M_DEPENDS] = hone_value_text(or_empty(row->depends));
-    values[HONE_M_MODE] = hone_value_text(or_empty(row->mode));
-    values[HONE_M_VERDICT] = hone_value_text(hone_verdict_name(row->verdict));
+    values[HONE_M_PROBLEM] = hone_cell_text(or_empty(row->problem));
+    values[HONE_M_TACTIC] = hone_cell_text(or_empty(row->tactic));
+    values[HONE_M_DEVICE] = hone_cell_text(or_empty(row->device));
+    values[HONE_M_TOOLCHAIN] = hone_cell_text(or_empty(row->toolchain));
+    values[HONE_M_DEPENDS] = hone_cell_text(or_empty(row->depends));
+    values[HONE_M_MODE] = hone_cell_text(or_empty(row->mode));
+    values[HONE_M_VERDICT] = hone_cell_text(hone_verdict_name(row->verdict));
     for (int i = 0; i < 3; i++)       // a failure has no time; "unknown" and "none" are both 0
-        values[HONE_M_MEDIAN + i] = hone_value_real(ok || reals[i] > 0 ? reals[i] : 0);
-    values[HONE_M_TIMER] = hone_value_text(or_empty(row->timer));
-    values[HONE_M_WORKSPACE] = hone_value_int(row->workspace_bytes);
-    values[HONE_M_ERROR] = hone_value_real(isnan(row->error) ? INFINITY : row->error);
-    values[HONE_M_CLOCK] = hone_value_real(or_unknown(row->clock_mhz));
-    values[HONE_M_TEMPERATURE] = hone_value_real(or_unknown(row->temperature_c));
-    values[HONE_M_POWER] = hone_value_real(or_unknown(row->power_w));
-    values[HONE_M_THROTTLE] = hone_value_text(or_empty(row->throttle));
-    values[HONE_M_REGISTERS] = hone_value_int(row->registers);
-    values[HONE_M_ARTIFACT] = hone_value_text(or_empty(row->artifact));
-    values[HONE_M_RUN] = hone_value_id(&row->run);
-    values[HONE_M_NOTE] = (hone_value){.data = or_empty(row->note), .size = note_size(or_empty(row->note))};
-    values[HONE_M_SAMPLES] = (hone_value){.data = row->samples_ns, .size = row->sample_count};
+        values[HONE_M_MEDIAN + i] = hone_cell_real(ok || reals[i] > 0 ? reals[i] : 0);
+    values[HONE_M_TIMER] = hone_cell_text(or_empty(row->timer));
+    values[HONE_M_WORKSPACE] = hone_cell_int(row->workspace_bytes);
+    values[HONE_M_ERROR] = hone_cell_real(isnan(row->error) ? INFINITY : row->error);
+    values[HONE_M_CLOCK] = hone_cell_real(or_unknown(row->clock_mhz));
+    values[HONE_M_TEMPERATURE] = hone_cell_real(or_unknown(row->temperature_c));
+    values[HONE_M_POWER] = hone_cell_real(or_unknown(row->power_w));
+    values[HONE_M_THROTTLE] = hone_cell_text(or_empty(row->throttle));
+    values[HONE_M_REGISTERS] = hone_cell_int(row->registers);
+    values[HONE_M_ARTIFACT] = hone_cell_text(or_empty(row->artifact));
+    values[HONE_M_RUN] = hone_cell_id(&row->run);
+    values[HONE_M_NOTE] = (hone_cell){.data = or_empty(row->note), .size = note_size(or_empty(row->note))};
+    values[HONE_M_SAMPLES] = (hone_cell){.data = row->samples_ns, .size = row->sample_count};
 }
 
 hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id)
@@ -124,10 +124,10 @@ hone_status hone_store_put_measurement(hone_store *store, const hone_measurement
 hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row)
 {
     hone_row packed = {.values = {
-        [HONE_C_PROBLEM] = hone_value_text(or_empty(row->problem)), [HONE_C_DEVICE] = hone_value_text(or_empty(row->device)),
-        [HONE_C_DEPENDS] = hone_value_text(or_empty(row->depends)), [HONE_C_SOURCE] = hone_value_text(or_empty(row->source)),
-        [HONE_C_VERSION] = hone_value_int(row->version), [HONE_C_EFFORT] = hone_value_text(or_empty(row->effort)),
-        [HONE_C_TRIED] = hone_value_int(row->tried)}};
+        [HONE_C_PROBLEM] = hone_cell_text(or_empty(row->problem)), [HONE_C_DEVICE] = hone_cell_text(or_empty(row->device)),
+        [HONE_C_DEPENDS] = hone_cell_text(or_empty(row->depends)), [HONE_C_SOURCE] = hone_cell_text(or_empty(row->source)),
+        [HONE_C_VERSION] = hone_cell_int(row->version), [HONE_C_EFFORT] = hone_cell_text(or_empty(row->effort)),
+        [HONE_C_TRIED] = hone_cell_int(row->tried)}};
     return put_alone(store, HONE_FACT_COVERAGE, &packed);
 }
 
@@ -161,7 +161,7 @@ hone_status hone_store_put_artifact(hone_store *store, const char *key, const ch
         return hone_fail(HONE_USAGE, "the artifact %s has %zu bytes, more than the %zu that are kept", key, size_bytes, HONE_ARTIFACT_MAX);
     hone_status status = hone_zip(data, size_bytes, ARTIFACT_LEVEL, &zipped, &zipped_bytes);
     if (status != HONE_OK) return status;
-    hone_row row = {.values = {hone_value_text(key), hone_value_text(kind), {.data = zipped, .size = zipped_bytes}}};
+    hone_row row = {.values = {hone_cell_text(key), hone_cell_text(kind), {.data = zipped, .size = zipped_bytes}}};
     status = put_alone(store, HONE_FACT_ARTIFACT, &row);
     hone_free(zipped);
     return status;
@@ -172,12 +172,12 @@ hone_status hone_store_put_artifact(hone_store *store, const char *key, const ch
 hone_status hone_store_put_network(hone_store *store, const hone_id *digest, const char *name, const char *const *problems,
                                    const int64_t *times, size_t count)
 {
-    hone_row network = {.values = {hone_value_id(digest), hone_value_text(or_empty(name))}};
+    hone_row network = {.values = {hone_cell_id(digest), hone_cell_text(or_empty(name))}};
     hone_status status = hone_store_begin(store);
     if (status != HONE_OK) return status;
     HONE_TRY(put_hashed(store, HONE_FACT_NETWORK, &network));
     for (size_t i = 0; i < count; i++) {
-        hone_row row = {.values = {hone_value_id(digest), hone_value_text(problems[i]), hone_value_int(times[i])}};
+        hone_row row = {.values = {hone_cell_id(digest), hone_cell_text(problems[i]), hone_cell_int(times[i])}};
         HONE_TRY(put_hashed(store, HONE_FACT_NETWORK_PROBLEM, &row));
     }
 out:
@@ -187,12 +187,12 @@ out:
 hone_status hone_store_put_plan(hone_store *store, const hone_id *digest, const hone_id *network, const char *device,
                                 const hone_id *step_evidence, size_t count)
 {
-    hone_row plan = {.values = {hone_value_id(digest), hone_value_id(network), hone_value_text(device)}};
+    hone_row plan = {.values = {hone_cell_id(digest), hone_cell_id(network), hone_cell_text(device)}};
     hone_status status = hone_store_begin(store);
     if (status != HONE_OK) return status;
     HONE_TRY(put_hashed(store, HONE_FACT_PLAN, &plan));
     for (size_t i = 0; i < count; i++) {
-        hone_row row = {.values = {hone_value_id(digest), hone_value_int((int64_t)i), hone_value_id(&step_evidence[i])}};
+        hone_row row = {.values = {hone_cell_id(digest), hone_cell_int((int64_t)i), hone_cell_id(&step_evidence[i])}};
         HONE_TRY(put_hashed(store, HONE_FACT_PLAN_STEP, &row));
     }
 out:

@@ -194,7 +194,7 @@ hone_status hone_store_each_problem(hone_store *store, const char *device, hone_
 // ---- evidence
 
 // Text that repeats from row to row is kept once.
-static const char *keep_text(hone_arena *arena, const hone_value *value, const char *before)
+static const char *keep_text(hone_arena *arena, const hone_cell *value, const char *before)
 {
     return before && !strcmp(before, value->data) ? before : hone_arena_strdup(arena, value->data);
 }
@@ -215,7 +215,7 @@ static hone_status unpack_texts(const hone_row *row, hone_arena *arena, const ho
 
 static hone_status unpack_measurement(const hone_row *row, hone_arena *arena, const hone_measurement *before, hone_measurement *made)
 {
-    const hone_value *values = row->values;
+    const hone_cell *values = row->values;
     hone_status status = unpack_texts(row, arena, before, made);
     if (status != HONE_OK) return status;
     if (hone_verdict_parse(values[HONE_M_VERDICT].data, &made->verdict))

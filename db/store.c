@@ -240,10 +240,22 @@ static hone_status check_whole(hone_store *store)
     return status;
 }
 
+// A file in WAL mode where nothing may be written: without a log beside it, it is complete as it lies.
+static bool lies_still(const hone_store *store, const glance *seen)
+{
+    hone_text log;
+    hone_text_init(&log);
+    hone_text_printf(&log, "%s-wal", store->path);
+    bool still = store->access == HONE_STORE_READ && seen->wal && access(store->path, W_OK) && !hone_path_exists(hone_text_get(&log));
+    hone_text_clear(&log);
+    return still;
+}
+
 static hone_status open_file(hone_store *store, const glance *seen, bool immutable)
 {
     hone_status status;
     hone_text uri;
+    immutable = immutable || lies_still(store, seen);
     int flags = immutable ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;     // a reader too may have to finish a killed writer's roll-back
     hone_text_init(&uri);
     if (store->access == HONE_STORE_CREATE) flags |= SQLITE_OPEN_CREATE;

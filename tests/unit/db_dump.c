@@ -175,10 +175,10 @@ static void every_table_travels(void **state)
 {
     place *here = *state;
     hone_store *other = fixture_create(here->folder, "b.db");
-    hone_value id = hone_value_id(&(hone_id){{9}}), bytes = {.data = "\0\1\2\3", .size = 4}, word = hone_value_text("w\to\\rd"), none = {.data = "", .size = 0};
-    hone_row calibration = {.values = {id, word, id, word, hone_value_int(-3), hone_value_real(-1.5), hone_value_real(1e300), hone_value_real(0.1), bytes}};
-    hone_row batch = {.values = {word, hone_value_int(INT64_MIN), bytes, none}};
-    hone_row ruling = {.values = {word, hone_value_int(4), hone_value_text("promote"), id, word, hone_value_int(5), bytes}};
+    hone_cell id = hone_cell_id(&(hone_id){{9}}), bytes = {.data = "\0\1\2\3", .size = 4}, word = hone_cell_text("w\to\\rd"), none = {.data = "", .size = 0};
+    hone_row calibration = {.values = {id, word, id, word, hone_cell_int(-3), hone_cell_real(-1.5), hone_cell_real(1e300), hone_cell_real(0.1), bytes}};
+    hone_row batch = {.values = {word, hone_cell_int(INT64_MIN), bytes, none}};
+    hone_row ruling = {.values = {word, hone_cell_int(4), hone_cell_text("promote"), id, word, hone_cell_int(5), bytes}};
     int64_t added;
     put_any(here->store, HONE_FACT_CALIBRATION, &calibration);
     put_any(here->store, HONE_FACT_BATCH, &batch);
