@@ -2,3 +2,4 @@
 // One line a device: HONE_DEVICE(cpu) is `const hone_device_api hone_device_cpu`. Included more than once, hence no guard.
 HONE_DEVICE(cpu)
 HONE_DEVICE(cuda)
+HONE_DEVICE(replay)

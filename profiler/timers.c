@@ -5,9 +5,9 @@
 
 #include "base/alloc.h"
 
-extern const hone_timer hone_timer_cupti, hone_timer_event, hone_timer_cpu;
+extern const hone_timer hone_timer_cupti, hone_timer_event, hone_timer_cpu, hone_timer_replay;
 
-const hone_timer *const hone_timers[] = {&hone_timer_cupti, &hone_timer_event, &hone_timer_cpu};
+const hone_timer *const hone_timers[] = {&hone_timer_cupti, &hone_timer_event, &hone_timer_cpu, &hone_timer_replay};
 const int hone_timer_count = sizeof hone_timers / sizeof *hone_timers;
 
 const hone_timer *hone_timer_find(const char *name)
