@@ -135,7 +135,7 @@ hone_status hone_cpu_enqueue(hone_device *device, hone_stream *stream, hone_stat
     while (stream->put - stream->done == QUEUE_MAX) pthread_cond_wait(&stream->changed, &stream->lock);
     task *to = &stream->tasks[stream->put % QUEUE_MAX];
     to->body = body;
-    memcpy(to->args, args, size_bytes);
+    if (size_bytes) memcpy(to->args, args, size_bytes);
     stream->put++;
     pthread_cond_broadcast(&stream->changed);
     pthread_mutex_unlock(&stream->lock);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/window.h"
 
+#include "kernels/window_priv.h"
+
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static hone_status fill(const hone_call *call, const hone_tensor *x, const int64_t *kernel, hone_window *window)
@@ -98,10 +100,7 @@ void hone_window_sources(const hone_window *window, int64_t at, int64_t *sources
             for (tap[2] = 0; tap[2] < window->kernel[2]; tap[2]++) *sources++ = source(window, place, tap);
 }
 
-// Vector types rather than plain loops, since a sum of doubles may not be reordered by the compiler.
-typedef double lanes __attribute__((vector_size(32), aligned(8)));
-
-static inline double total(const lanes *v) { return ((*v)[0] + (*v)[1]) + ((*v)[2] + (*v)[3]); }
+#include "kernels/dots_body.h"
 
 static double dot(const double *a, const double *b, int64_t k)
 {
@@ -116,32 +115,15 @@ static double dot(const double *a, const double *b, int64_t k)
     return total(&s0) + total(&s1) + rest;
 }
 
-// Four rows against one column: each value of the column is loaded once.
-__attribute__((target_clones("arch=x86-64-v3", "default")))
-static void dot4(const double *rows, const double *b, int64_t k, double sums[4])
-{
-    const double *a0 = rows, *a1 = a0 + k, *a2 = a1 + k, *a3 = a2 + k;
-    lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    int64_t j = 0;
-    for (; j + 4 <= k; j += 4) {
-        lanes v = *(const lanes *)(b + j);
-        s0 += *(const lanes *)(a0 + j) * v;
-        s1 += *(const lanes *)(a1 + j) * v;
-        s2 += *(const lanes *)(a2 + j) * v;
-        s3 += *(const lanes *)(a3 + j) * v;
-    }
-    sums[0] = total(&s0), sums[1] = total(&s1), sums[2] = total(&s2), sums[3] = total(&s3);
-    for (; j < k; j++) sums[0] += a0[j] * b[j], sums[1] += a1[j] * b[j], sums[2] += a2[j] * b[j], sums[3] += a3[j] * b[j];
-}
-
 void hone_dots(const double *rows, int64_t n_rows, const double *cols, int64_t n_cols, int64_t k, const double *bias,
                double *out, int64_t out_row, int64_t out_col)
 {
+    void (*four)(const double *, const double *, int64_t, double *) = __builtin_cpu_supports("x86-64-v3") ? hone_dot4_avx2 : dot4;
     for (int64_t c = 0; c < n_cols; c++) {
         double add = bias ? bias[c] : 0, sums[4];
         int64_t r = 0;
         for (; r + 4 <= n_rows; r += 4) {
-            dot4(rows + r * k, cols + c * k, k, sums);
+            four(rows + r * k, cols + c * k, k, sums);
             for (int i = 0; i < 4; i++) out[(r + i) * out_row + c * out_col] = sums[i] + add;
         }
         for (; r < n_rows; r++) out[r * out_row + c * out_col] = dot(rows + r * k, cols + c * k, k) + add;
