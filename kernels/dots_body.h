@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dot products in double for the instruction set of the including file. Vector types rather than plain loops, since a sum of doubles may
 // not be reordered by the compiler.
+#ifndef HONE_KERNELS_DOTS_BODY_H
+#define HONE_KERNELS_DOTS_BODY_H
 
 typedef double lanes __attribute__((vector_size(32), aligned(8)));
 
@@ -22,3 +24,5 @@ static void dot4(const double *rows, const double *b, int64_t k, double sums[4])
     sums[0] = total(&s0), sums[1] = total(&s1), sums[2] = total(&s2), sums[3] = total(&s3);
     for (; j < k; j++) sums[0] += a0[j] * b[j], sums[1] += a1[j] * b[j], sums[2] += a2[j] * b[j], sums[3] += a3[j] * b[j];
 }
+
+#endif

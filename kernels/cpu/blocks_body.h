@@ -2,6 +2,8 @@
 // Elementwise blocks for one instruction set; the including file (isa_*.c) sets the target, LANES and the vector types.
 // Plain loops become vectors by the compiler. Polynomials were fitted for this file at Chebyshev nodes with NumPy; the error stated
 // beside each is relative and was measured in double over the interval.
+#ifndef HONE_KERNELS_CPU_BLOCKS_BODY_H
+#define HONE_KERNELS_CPU_BLOCKS_BODY_H
 
 #define ARGS const hone_cpu_block_args *args
 
@@ -272,3 +274,5 @@ static float exp_sum(float *values, int64_t n, float minus)
     for (int i = 0; i < LANES; i++) sum += sums[i] + rest[i];
     return sum;
 }
+
+#endif

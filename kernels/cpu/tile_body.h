@@ -4,6 +4,8 @@
 // A tile keeps rows x vectors sums in registers. Each step of k loads `vectors` vectors of b and broadcasts `rows` values of a, so
 // that eight rows by three vectors do 24 multiply-adds for 11 loads: 24 sums, 3 vectors and a broadcast fit 32 registers, and four
 // rows by three vectors fit 16. The vectors of b lie wherever offsets say, which lets a convolution read its padded input in place.
+#ifndef HONE_KERNELS_CPU_TILE_BODY_H
+#define HONE_KERNELS_CPU_TILE_BODY_H
 
 INLINE void tile_sized(const hone_cpu_tile *t, const int rows, const int vectors)
 {
@@ -111,3 +113,5 @@ static void multiply_add(float *sum, const float *a, const float *b, int64_t n)
     for (; k + LANES <= n; k += LANES) *(floats *)(sum + k) += *(const floats *)(a + k) * *(const floats *)(b + k);
     for (; k < n; k++) sum[k] += a[k] * b[k];
 }
+
+#endif
