@@ -75,11 +75,11 @@ typedef struct hone_coverage {     // "this source was tried on this problem, he
 typedef struct hone_ranked {
     const char *tactic;
     double median_ns;              // robust over measurements
-    double low_ns, high_ns;        // 95% bootstrap interval of the median over all samples
+    double low_ns, high_ns;        // 95% interval of the median over all samples, from order statistics
     int64_t workspace_bytes;
     int64_t measurements;
     int staleness;                 // 0 same device and dependencies; 1 other toolchain (stale); 2 other model of the architecture (approximate)
-    int tied;                      // with the first: intervals of the ratio do not decide
+    int tied;                      // with the first line: within 0.5%, or the intervals overlap; 0 for the first itself and for other kinds of staleness
     hone_id evidence;              // the measurement that stands for it
     const char *artifact;          // its compiled artifact's key, "" if none
     const char *depends;

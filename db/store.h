@@ -64,8 +64,8 @@ typedef struct hone_question {
     bool allow_approximate;        // other model of the same architecture
 } hone_question;
 
-// Ranks all tactics with verdict ok for a problem: pure function of all evidence (law 11): fastest first,
-// ties to smaller workspace, then the lexically smaller tactic. *count 0 when there is none (no error).
+// Ranks all tactics with verdict ok for a problem: pure function of all evidence (law 11): fresh before stale before approximate, in each
+// the fastest first, but within 0.5% of the fastest the smaller workspace, then the lexically smaller tactic (db/rank.c, docs/schema.md). *count 0 when there is none (no error).
 // A tactic with a later `wrong`, `crash`, `unstable` or `timeout` verdict under the same depends is left out.
 // Caller frees *ranked with hone_free; its strings live until the next query or close.
 hone_status hone_store_rank(hone_store *store, const hone_question *question, hone_ranked **ranked, size_t *count);
@@ -83,7 +83,8 @@ hone_status hone_store_each_problem(hone_store *store, const char *device, hone_
 hone_status hone_store_each_measurement(hone_store *store, const char *device, const char *problem,
                                         hone_status (*each)(void *user, const hone_id *id, const hone_measurement *row), void *user);
 
-// The digest of the logical content: independent of file, insertion order and row numbers.
+// The digest of the evidence that a build can depend on (measurements, calibrations, artifacts, rulings) in all layers: independent of
+// file, insertion order and row numbers. Registering networks, plans and coverage does not change it.
 hone_status hone_store_snapshot(hone_store *store, hone_id *id);
 // The sorted, stable text dump (docs/schema.md). `only_best` keeps what builds need: for each problem the best `keep` tactics
 // of each source with their samples, their artifacts, coverage and all failure verdicts.
