@@ -64,7 +64,7 @@ static void measure(deconv *d)
     d->height = d->rows + d->before[0];
     d->line = (d->rows - 1) * d->pitch + d->width;
     d->image_floats = d->cin * d->height * d->pitch + SLACK;
-    d->sums_floats = d->isa->rows * (d->line + SLACK);
+    d->sums_floats = w->stride[2] * d->isa->rows * (d->line + SLACK);
     d->scratch_floats = (d->image_floats + d->sums_floats + 63) & ~(int64_t)63;
     d->weight_floats = (d->groups * d->cin * d->taps * d->cout + 63) & ~(int64_t)63;
     d->phases = w->stride[1] * w->stride[2];
@@ -123,32 +123,50 @@ typedef struct task {
     float *copy, *sums;
 } task;
 
-// The line of one phase for `rows` channels, spread over the output.
-static void run_phase(const task *t, int64_t p, int64_t channel, int rows)
+// The line of one phase for `rows` channels.
+static void run_phase(const task *t, int64_t p, int64_t channel, int rows, float *sums)
 {
     const deconv *d = t->d;
-    const hone_window *w = &d->window;
     const phase *ph = &d->phase_table[p];
     const float *bias = hone_cpu_operand(t->call, d->b);
-    int64_t o = t->group * d->cout + channel, row_step = d->line + SLACK;
+    int64_t o = t->group * d->cout + channel;
     hone_cpu_tile tile = {.rows = rows, .k = ph->depth, .a_row = ph->depth, .a_step = 1, .offsets = d->offsets + ph->offsets,
-                          .c_row = row_step, .start = bias ? HONE_CPU_ROWS : HONE_CPU_ZERO, .bias = bias ? bias + o : NULL};
+                          .c_row = d->line + SLACK, .start = bias ? HONE_CPU_ROWS : HONE_CPU_ZERO, .bias = bias ? bias + o : NULL};
     tile.a = (const float *)t->call->workspace + t->group * d->cin * d->taps * d->cout + ph->weights + channel * ph->depth;
     for (int64_t q = 0; q < d->line; q += 3 * d->isa->lanes) {
         tile.vectors = (int)(min_of(d->line - q, 3 * d->isa->lanes) + d->isa->lanes - 1) / d->isa->lanes;
-        tile.b = t->copy + q, tile.c = t->sums + q;
+        tile.b = t->copy + q, tile.c = sums + q;
         d->isa->tile(&tile);
     }
-    int64_t plane = w->out[1] * w->out[2];
-    float *out = (float *)t->call->outputs[0] + (t->image * d->groups * d->cout + o) * plane;
-    int64_t first_x = p % w->stride[2] - w->begin[2], skip = first_x < 0 ? (-first_x + w->stride[2] - 1) / w->stride[2] : 0;
+}
+
+// One output row from a row of each column phase; lines[x phase * step]. Padded column k * stride + phase is output column less begin.
+static void spread_row(const hone_window *w, int64_t width, const float *lines, int64_t step, float *to)
+{
+    int64_t stride = w->stride[2], begin = w->begin[2];
+    if (stride == 2 && begin == 0 && w->out[2] == 2 * width) {
+        const float *even = lines, *odd = lines + step;
+        for (int64_t k = 0; k < width; k++) to[2 * k] = even[k], to[2 * k + 1] = odd[k];
+        return;
+    }
+    for (int64_t p = 0; p < stride; p++) {
+        int64_t first = p - begin, skip = first < 0 ? (-first + stride - 1) / stride : 0;
+        for (int64_t k = skip, x = first + skip * stride; k < width && x < w->out[2]; k++, x += stride) to[x] = lines[p * step + k];
+    }
+}
+
+// Output rows of one row phase, all columns.
+static void spread_rows(const task *t, int64_t row_phase, int64_t channel, int rows)
+{
+    const deconv *d = t->d;
+    const hone_window *w = &d->window;
+    int64_t row_step = d->line + SLACK, plane = w->out[1] * w->out[2];
+    float *out = (float *)t->call->outputs[0] + (t->image * d->groups * d->cout + t->group * d->cout + channel) * plane;
     for (int i = 0; i < rows; i++)
         for (int64_t r = 0; r < d->rows; r++) {
-            int64_t y = (t->first + r) * w->stride[1] + p / w->stride[2] - w->begin[1];
+            int64_t y = (t->first + r) * w->stride[1] + row_phase - w->begin[1];
             if (y < 0 || y >= w->out[1]) continue;
-            const float *from = t->sums + i * row_step + r * d->pitch;
-            float *to = out + i * plane + y * w->out[2];
-            for (int64_t k = skip, x = first_x + skip * w->stride[2]; k < d->width && x < w->out[2]; k++, x += w->stride[2]) to[x] = from[k];
+            spread_row(w, d->width, t->sums + i * row_step + r * d->pitch, d->isa->rows * row_step, out + i * plane + y * w->out[2]);
         }
 }
 
@@ -157,7 +175,11 @@ static void run_channels(const task *t, int64_t channel, int rows)
     const deconv *d = t->d;
     const hone_window *w = &d->window;
     const hone_cpu_job *job = t->call->job;
-    for (int64_t p = 0; p < d->phases; p++) run_phase(t, p, channel, rows);
+    for (int64_t p = 0; p < d->phases; p++) {
+        int64_t column = p % w->stride[2];
+        run_phase(t, p, channel, rows, t->sums + column * d->isa->rows * (d->line + SLACK));
+        if (column == w->stride[2] - 1) spread_rows(t, p / w->stride[2], channel, rows);
+    }
     int64_t first = t->first * w->stride[1] - w->begin[1], last = min_of(first + d->rows * w->stride[1], w->out[1]);
     if (first < 0) first = 0;
     for (int i = 0; i < rows && first < last; i++) {
