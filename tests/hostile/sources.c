@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of sources of the test program hone-hostile, in place of kernels/sources.c.
+#include <string.h>
+
+#include "kernels/source.h"
+
+extern const hone_source hone_source_hostile, hone_source_good;
+
+const hone_source *const hone_sources[] = {&hone_source_hostile, &hone_source_good, NULL};
+const int hone_source_count = 2;

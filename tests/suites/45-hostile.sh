@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Tactics that crash, hang, lie and overrun, shuffled among 2,000 honest ones: each gets its verdict, nobody else does.
+set -eu
+hostile=$PWD/$B/tests/hone-hostile out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+export HONE_CACHE=$out/cache HONE_DB=$out/own.db
+for n in 1000 1001 1002 1003 1004 1005 1006 1007 1008 1009; do echo "relu x=f32:$n"; done >"$out/list"
+tune() { "$hostile" tune "$out/list" --effort exhaustive --warm --deadline-floor 0.3 --seed 7 --progress none --json "$@"; }
+tune --db "$out/hostile.db" --sources hostile >"$out/summary.json"
+tune --db "$out/good.db" --sources good >"$out/good.json"
+cat "$out/summary.json"
+python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json"
