@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Elementwise blocks for one instruction set; the including file (isa_*.c) sets the target, LANES and the vector types.
-// Plain loops become vectors by the compiler. Polynomials were fitted for this file at Chebyshev nodes with NumPy; the error stated
+// Polynomials were fitted for this file at Chebyshev nodes with NumPy; the error stated
 // beside each is relative and was measured in double over the interval.
 #ifndef HONE_KERNELS_CPU_BLOCKS_BODY_H
 #define HONE_KERNELS_CPU_BLOCKS_BODY_H
@@ -99,125 +99,147 @@ INLINE floats log_of(floats x)
     return pick(x == 0.0f, all(-INFINITY), y);
 }
 
-INLINE floats exp_wide(floats x) { return exp_of(x); }
-INLINE floats log_wide(floats x) { return log_of(x); }
-INLINE floats sigmoid_wide(floats x) { return sigmoid_of(x); }
-INLINE floats silu_wide(floats x) { return x * sigmoid_of(x); }
-INLINE floats tanh_wide(floats x) { return tanh_of(x); }
-INLINE floats erf_wide(floats x) { return erf_of(x); }
-INLINE floats gelu_wide(floats x) { return 0.5f * x * (1 + erf_of(x * 0.70710678f)); }
-INLINE floats gelu_tanh_wide(floats x) { return 0.5f * x * (1 + tanh_of(0.79788456f * (x + 0.044715f * x * x * x))); }
+// ---- loops. With vector types too: compilers check for overlap and fall back to single values where out is an input.
 
-INLINE floats softplus_wide(floats x)
+// The last n < LANES values, the rest zero.
+INLINE floats load_part(const float *from, int n)
 {
+    float part[LANES] = {0};
+    for (int k = 0; k < n; k++) part[k] = from[k];
+    return *(const floats *)part;
+}
+
+INLINE void store_part(float *to, floats values, int n)
+{
+    for (int k = 0; k < n; k++) to[k] = values[k];
+}
+
+// p and q are attributes.
+INLINE void unary(ARGS, floats (*f)(floats x, float p, float q), float p, float q)
+{
+    float *out = args->out;
+    const float *x = args->in[0];
+    int n = args->n, k = 0;
+    if (!args->step[0]) {
+        float value = f(all(x[0]), p, q)[0];
+        for (; k < n; k++) out[k] = value;
+        return;
+    }
+    for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = f(*(const floats *)(x + k), p, q);
+    if (k < n) store_part(out + k, f(load_part(x + k, n - k), p, q), n - k);
+}
+
+// A value that is the same for the whole block stays in a register.
+INLINE void binary(ARGS, floats (*f)(floats a, floats b))
+{
+    float *out = args->out;
+    const float *a = args->in[0], *b = args->in[1];
+    int n = args->n, k = 0;
+    if (args->step[0] && args->step[1]) {
+        for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = f(*(const floats *)(a + k), *(const floats *)(b + k));
+        if (k < n) store_part(out + k, f(load_part(a + k, n - k), load_part(b + k, n - k)), n - k);
+    } else if (args->step[0]) {
+        floats same = all(b[0]);
+        for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = f(*(const floats *)(a + k), same);
+        if (k < n) store_part(out + k, f(load_part(a + k, n - k), same), n - k);
+    } else {
+        floats same = all(a[0]);
+        if (!args->step[1]) {
+            float value = f(same, all(b[0]))[0];
+            for (; k < n; k++) out[k] = value;
+            return;
+        }
+        for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = f(same, *(const floats *)(b + k));
+        if (k < n) store_part(out + k, f(same, load_part(b + k, n - k)), n - k);
+    }
+}
+
+// ---- the blocks
+
+INLINE floats clamp(floats x, float low, float high)
+{
+    x = pick(x < low, all(low), x);
+    return pick(x > high, all(high), x);
+}
+
+// NaN on either side is the result.
+INLINE floats min2(floats a, floats b) { return pick((a != a) | (a < b), a, b); }
+INLINE floats max2(floats a, floats b) { return pick((a != a) | (a > b), a, b); }
+INLINE floats add2(floats a, floats b) { return a + b; }
+INLINE floats sub2(floats a, floats b) { return a - b; }
+INLINE floats mul2(floats a, floats b) { return a * b; }
+INLINE floats div2(floats a, floats b) { return a / b; }
+INLINE floats prelu2(floats a, floats b) { return pick(a < 0.0f, a * b, a); }
+
+static void add_block(ARGS) { binary(args, add2); }
+static void sub_block(ARGS) { binary(args, sub2); }
+static void mul_block(ARGS) { binary(args, mul2); }
+static void div_block(ARGS) { binary(args, div2); }
+static void min_block(ARGS) { binary(args, min2); }
+static void max_block(ARGS) { binary(args, max2); }
+static void prelu_block(ARGS) { binary(args, prelu2); }
+
+INLINE floats root(floats x)
+{
+    floats y;
+    for (int k = 0; k < LANES; k++) y[k] = __builtin_sqrtf(x[k]);
+    return y;
+}
+
+INLINE floats relu1(floats x, float p, float q) { (void)p, (void)q; return pick(x < 0.0f, all(0), x); }
+INLINE floats clip1(floats x, float p, float q) { return clamp(x, p, q); }
+INLINE floats exp1(floats x, float p, float q) { (void)p, (void)q; return exp_of(x); }
+INLINE floats log1(floats x, float p, float q) { (void)p, (void)q; return log_of(x); }
+INLINE floats sqrt1(floats x, float p, float q) { (void)p, (void)q; return root(x); }
+INLINE floats rsqrt1(floats x, float p, float q) { (void)p, (void)q; return 1 / root(x); }
+INLINE floats abs1(floats x, float p, float q) { (void)p, (void)q; return absolute(x); }
+INLINE floats neg1(floats x, float p, float q) { (void)p, (void)q; return -x; }
+INLINE floats copy1(floats x, float p, float q) { (void)p, (void)q; return x; }
+INLINE floats reciprocal1(floats x, float p, float q) { (void)p, (void)q; return 1 / x; }
+INLINE floats sigmoid1(floats x, float p, float q) { (void)p, (void)q; return sigmoid_of(x); }
+INLINE floats silu1(floats x, float p, float q) { (void)p, (void)q; return x * sigmoid_of(x); }
+INLINE floats tanh1(floats x, float p, float q) { (void)p, (void)q; return tanh_of(x); }
+INLINE floats erf1(floats x, float p, float q) { (void)p, (void)q; return erf_of(x); }
+INLINE floats gelu1(floats x, float p, float q) { (void)p, (void)q; return 0.5f * x * (1 + erf_of(x * 0.70710678f)); }
+INLINE floats hardsigmoid1(floats x, float p, float q) { return clamp(p * x + q, 0, 1); }
+INLINE floats hardswish1(floats x, float p, float q) { (void)p, (void)q; return x * clamp(x * 0.16666667f + 0.5f, 0, 1); }
+INLINE floats leakyrelu1(floats x, float p, float q) { (void)q; return pick(x < 0.0f, x * p, x); }
+
+INLINE floats gelu_tanh1(floats x, float p, float q)
+{
+    (void)p, (void)q;
+    return 0.5f * x * (1 + tanh_of(0.79788456f * (x + 0.044715f * x * x * x)));
+}
+
+INLINE floats softplus1(floats x, float p, float q)
+{
+    (void)p, (void)q;
     floats e = exp_of(-absolute(x)), big = pick(x < 0.0f, all(0), x);
     return big + pick(e < 1e-4f, e - 0.5f * e * e, log_of(1 + e));
 }
 
-// A last piece shorter than a vector goes through a buffer.
-INLINE void wide(ARGS, floats (*f)(floats x))
-{
-    float *out = args->out, rest[LANES] = {0};
-    const float *x = args->in[0];
-    int n = args->n, k = 0;
-    if (!args->step[0]) {
-        float value = f(all(x[0]))[0];
-        for (; k < n; k++) out[k] = value;
-        return;
-    }
-    for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = f(*(const floats *)(x + k));
-    if (k == n) return;
-    for (int i = 0; k + i < n; i++) rest[i] = x[k + i];
-    *(floats *)rest = f(*(const floats *)rest);
-    for (int i = 0; k + i < n; i++) out[k + i] = rest[i];
-}
-
-// ---- functions of one value
-
-INLINE float clamp(float x, float low, float high)
-{
-    x = x < low ? low : x;
-    return x > high ? high : x;
-}
-
-// ---- loops
-
-INLINE void unary(ARGS, float (*f)(float x, float p, float q), float p, float q)
-{
-    float *out = args->out;
-    const float *x = args->in[0];
-    int step = args->step[0];
-    if (step) for (int k = 0; k < args->n; k++) out[k] = f(x[k], p, q);
-    else for (int k = 0; k < args->n; k++) out[k] = f(x[0], p, q);
-}
-
-// A value that is the same for the whole block is kept in a register.
-INLINE void binary(ARGS, float (*f)(float a, float b))
-{
-    float *out = args->out;
-    const float *a = args->in[0], *b = args->in[1];
-    int n = args->n;
-    if (args->step[0] && args->step[1]) {
-        for (int k = 0; k < n; k++) out[k] = f(a[k], b[k]);
-    } else if (args->step[0]) {
-        float same = b[0];
-        for (int k = 0; k < n; k++) out[k] = f(a[k], same);
-    } else {
-        float same = a[0];
-        int step = args->step[1];
-        for (int k = 0; k < n; k++) out[k] = f(same, b[k * step]);
-    }
-}
-
-INLINE float add1(float a, float b) { return a + b; }
-INLINE float sub1(float a, float b) { return a - b; }
-INLINE float mul1(float a, float b) { return a * b; }
-INLINE float div1(float a, float b) { return a / b; }
-INLINE float min1(float a, float b) { return a != a ? a : b < a || b != b ? b : a; }
-INLINE float max1(float a, float b) { return a != a ? a : b > a || b != b ? b : a; }
-INLINE float prelu1(float a, float b) { return a < 0 ? a * b : a; }
-
-static void add_block(ARGS) { binary(args, add1); }
-static void sub_block(ARGS) { binary(args, sub1); }
-static void mul_block(ARGS) { binary(args, mul1); }
-static void div_block(ARGS) { binary(args, div1); }
-static void min_block(ARGS) { binary(args, min1); }
-static void max_block(ARGS) { binary(args, max1); }
-static void prelu_block(ARGS) { binary(args, prelu1); }
-
-INLINE float relu1(float x, float p, float q) { (void)p, (void)q; return x < 0 ? 0 : x; }
-INLINE float clip1(float x, float p, float q) { return clamp(x, p, q); }
-INLINE float sqrt1(float x, float p, float q) { (void)p, (void)q; return __builtin_sqrtf(x); }
-INLINE float rsqrt1(float x, float p, float q) { (void)p, (void)q; return 1 / __builtin_sqrtf(x); }
-INLINE float abs1(float x, float p, float q) { (void)p, (void)q; return fabsf(x); }
-INLINE float neg1(float x, float p, float q) { (void)p, (void)q; return -x; }
-INLINE float copy1(float x, float p, float q) { (void)p, (void)q; return x; }
-INLINE float reciprocal1(float x, float p, float q) { (void)p, (void)q; return 1 / x; }
-INLINE float hardsigmoid1(float x, float p, float q) { return clamp(p * x + q, 0, 1); }
-INLINE float hardswish1(float x, float p, float q) { (void)p, (void)q; return x * clamp(x * 0.16666667f + 0.5f, 0, 1); }
-INLINE float leakyrelu1(float x, float p, float q) { (void)q; return x < 0 ? x * p : x; }
 static float attr(const hone_cpu_block_args *args, int k) { return (float)args->call->attrs[k].r[0]; }
 
 static void relu_block(ARGS) { unary(args, relu1, 0, 0); }
-static void clip_block(ARGS) { unary(args, clip1, attr(args, 0), attr(args, 1)); }
-static void exp_block(ARGS) { wide(args, exp_wide); }
-static void log_block(ARGS) { wide(args, log_wide); }
+static void exp_block(ARGS) { unary(args, exp1, 0, 0); }
+static void log_block(ARGS) { unary(args, log1, 0, 0); }
 static void sqrt_block(ARGS) { unary(args, sqrt1, 0, 0); }
 static void rsqrt_block(ARGS) { unary(args, rsqrt1, 0, 0); }
 static void abs_block(ARGS) { unary(args, abs1, 0, 0); }
 static void neg_block(ARGS) { unary(args, neg1, 0, 0); }
 static void copy_block(ARGS) { unary(args, copy1, 0, 0); }
 static void reciprocal_block(ARGS) { unary(args, reciprocal1, 0, 0); }
-static void sigmoid_block(ARGS) { wide(args, sigmoid_wide); }
-static void silu_block(ARGS) { wide(args, silu_wide); }
-static void tanh_block(ARGS) { wide(args, tanh_wide); }
-static void erf_block(ARGS) { wide(args, erf_wide); }
-static void gelu_erf_block(ARGS) { wide(args, gelu_wide); }
-static void gelu_tanh_block(ARGS) { wide(args, gelu_tanh_wide); }
-static void hardsigmoid_block(ARGS) { unary(args, hardsigmoid1, attr(args, 0), attr(args, 1)); }
+static void sigmoid_block(ARGS) { unary(args, sigmoid1, 0, 0); }
+static void silu_block(ARGS) { unary(args, silu1, 0, 0); }
+static void tanh_block(ARGS) { unary(args, tanh1, 0, 0); }
+static void erf_block(ARGS) { unary(args, erf1, 0, 0); }
 static void hardswish_block(ARGS) { unary(args, hardswish1, 0, 0); }
+static void softplus_block(ARGS) { unary(args, softplus1, 0, 0); }
+static void gelu_erf_block(ARGS) { unary(args, gelu1, 0, 0); }
+static void gelu_tanh_block(ARGS) { unary(args, gelu_tanh1, 0, 0); }
+static void clip_block(ARGS) { unary(args, clip1, attr(args, 0), attr(args, 1)); }
+static void hardsigmoid_block(ARGS) { unary(args, hardsigmoid1, attr(args, 0), attr(args, 1)); }
 static void leakyrelu_block(ARGS) { unary(args, leakyrelu1, attr(args, 0), 0); }
-static void softplus_block(ARGS) { wide(args, softplus_wide); }
 
 static void gelu_block(ARGS)
 {
