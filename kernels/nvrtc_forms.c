@@ -11,6 +11,10 @@ const hone_form hone_forms[] = {
     {"pool", hone_form_pool},
     {"depthwise", hone_form_depthwise},
     {"direct", hone_form_direct},
+    {"concat", hone_form_concat},
+    {"gather", hone_form_gather},
+    {"map", hone_form_map},
+    {"attention", hone_form_attention},
     {"rows", hone_form_rows},
     {"lines", hone_form_lines},
     {"reduce_rows", hone_form_reduce_rows},
@@ -27,7 +31,7 @@ hone_status hone_form_find_main(const hone_problem *problem, int *main)
     *main = -1;
     for (int s = 0; s < problem->n_steps; s++) {
         const hone_step *step = &problem->steps[s];
-        bool is_view = !strcmp(step->call.op->name, "reshape") && *main >= 0;
+        bool is_view = !strcmp(step->call.op->name, "reshape") && s > 0;
         if (is_view || hone_step_is_elementwise(step) || hone_step_is_strided(problem, s)) continue;
         if (*main >= 0) return hone_fail(HONE_DECLINED, "%s after %s in one kernel", step->call.op->name, problem->steps[*main].call.op->name);
         *main = s;

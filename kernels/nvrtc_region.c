@@ -42,14 +42,6 @@ static void view_of_operand(const hone_problem *problem, int operand, hone_view 
     }
 }
 
-static bool is_dense(const hone_view *view)
-{
-    int64_t step = 1;
-    for (int k = view->rank - 1; k >= 0; step *= view->dims[k--])
-        if (view->dims[k] > 1 && view->strides[k] != step) return false;
-    return true;
-}
-
 static void set_dims(hone_view *view, const hone_tensor *to)
 {
     view->rank = to->rank;
@@ -90,11 +82,30 @@ static bool apply_expand(hone_view *view, const hone_step *step)
     return lead >= 0;
 }
 
+// Dims of the old and the new shape are matched in groups of equal products, innermost first; the old dims of a group must run evenly.
 static bool apply_reshape(hone_view *view, const hone_step *step)
 {
-    if (!is_dense(view)) return false;
-    set_dims(view, &step->out[0]);
-    for (int64_t k = view->rank - 1, pace = 1; k >= 0; pace *= view->dims[k--]) view->strides[k] = pace;
+    const hone_tensor *to = &step->out[0];
+    hone_view from = *view;
+    int old = from.rank - 1, new = to->rank - 1;
+    set_dims(view, to);
+    if (hone_tensor_count(to) == 0) return false;
+    while (old >= 0 || new >= 0) {
+        while (old >= 0 && from.dims[old] == 1) old--;
+        while (new >= 0 && to->dims[new] == 1) view->strides[new--] = 0;
+        if (old < 0 && new < 0) break;
+        if (old < 0 || new < 0) return false;
+        int64_t stride = from.strides[old], span = from.dims[old--], used = 1;
+        for (; used < span || (new >= 0 && to->dims[new] == 1); used *= to->dims[new--]) {
+            if (new < 0) return false;
+            view->strides[new] = stride * used;
+            if (used * to->dims[new] <= span) continue;
+            // The new dim reaches over more of the old ones, which must go on where the inner ones end.
+            for (; used * to->dims[new] > span; span *= from.dims[old--])
+                if (old < 0 || (from.dims[old] != 1 && from.strides[old] != stride * span)) return false;
+        }
+        if (used != span) return false;
+    }
     return true;
 }
 

@@ -189,6 +189,14 @@ HONE_FN void hone_mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, u
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// 2^x, within 2 units in the last place; 0 for -infinity.
+HONE_FN float hone_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 // ---- warps and clusters
 
 HONE_FN float hone_shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }

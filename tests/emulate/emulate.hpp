@@ -151,6 +151,8 @@ HONE_FN unsigned hone_f16x2(float low, float high) { return hone_f16_of_float(lo
 HONE_FN unsigned hone_bf16x2(float low, float high) { return hone_bf16_of_float(low) | (unsigned)hone_bf16_of_float(high) << 16; }
 HONE_FN unsigned hone_tf32_of_float(unsigned bits) { return (bits + 0x1000) & ~0x1fffu; }
 
+HONE_FN float hone_exp2(float x) { return exp2f(x); }
+
 // ---- memory
 
 static void emu_check(const void *from, int size)
