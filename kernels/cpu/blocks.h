@@ -5,7 +5,7 @@
 
 #include "kernels/op.h"
 
-#define HONE_CPU_BLOCK 256        // longest block: inputs and outputs of a short chain stay in a 32 KiB cache
+#define HONE_CPU_BLOCK 1024       // longest block: inputs and outputs of a short chain stay in a 32 KiB cache
 
 // out[k] = f(in[0][k * step[0]], in[1][k * step[1]], ...) for k < n; steps are 0 or 1. out may be one of the inputs.
 // `types` are the element types that the floats stand for (f32, or bool as 0 and 1).

@@ -247,6 +247,22 @@ static void gelu_block(ARGS)
     else gelu_erf_block(args);
 }
 
+// Locals, since the stores might change the arguments as far as the compiler knows.
+static void scale_shift_block(ARGS)
+{
+    float *out = args->out;
+    const float *x = args->in[0], *scale = args->in[1], *shift = args->in[2];
+    int n = args->n, k = 0, x_step = args->step[0], scale_step = args->step[1], shift_step = args->step[2];
+    if (x_step && !scale_step && !shift_step) {
+        floats times = all(scale[0]), plus = all(shift[0]);
+        for (; k + LANES <= n; k += LANES) *(floats *)(out + k) = *(const floats *)(x + k) * times + plus;
+    } else if (x_step && scale_step && shift_step) {
+        for (; k + LANES <= n; k += LANES)
+            *(floats *)(out + k) = *(const floats *)(x + k) * *(const floats *)(scale + k) + *(const floats *)(shift + k);
+    }
+    for (; k < n; k++) out[k] = x[k * x_step] * scale[k * scale_step] + shift[k * shift_step];
+}
+
 // Powers of 2, 3, 0.5 and the like, which exporters write for squares and roots; other exponents by the C library.
 static void pow_block(ARGS)
 {

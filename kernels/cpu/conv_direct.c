@@ -148,13 +148,10 @@ static void run_rows(const task *t, int64_t image, int64_t group, int64_t channe
     if (is_dense) tile_line(t, a, bias, rows, out, plane, false);
     else tile_line(t, a, bias, rows, t->sums, d->line + SLACK, true);
     for (int i = 0; i < rows; i++) {
-        if (is_dense) {
-            hone_cpu_tail_run(&job->tail, &job->problem, t->call->operands, out + i * plane, start + i * plane, t->line);
-            continue;
-        }
-        for (int64_t r = 0; r < t->rows; r++)
-            hone_cpu_tail_map(&job->tail, &job->problem, t->call->operands, t->sums + i * (d->line + SLACK) + r * d->pitch,
-                              out + i * plane + r * w->out[2], start + i * plane + r * w->out[2], w->out[2]);
+        const float *from = t->sums + i * (d->line + SLACK);
+        for (int64_t r = 0; r < t->rows && !is_dense; r++)
+            memcpy(out + i * plane + r * w->out[2], from + r * d->pitch, sizeof *out * (size_t)w->out[2]);
+        hone_cpu_tail_run(&job->tail, &job->problem, t->call->operands, out + i * plane, start + i * plane, t->rows * w->out[2]);
     }
 }
 

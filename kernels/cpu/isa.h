@@ -43,6 +43,7 @@ typedef struct hone_cpu_isa {
     // out[k] = (values[k] - mean) * factor, times scale[k] and plus shift[k] where those are not NULL.
     void (*normalise)(float *out, const float *values, int64_t n, float mean, float factor, const float *scale, const float *shift);
     void (*multiply_add)(float *sum, const float *a, const float *b, int64_t n);      // sum[k] += a[k] * b[k]
+    hone_cpu_block scale_shift;    // in[0] * in[1] + in[2]
     const hone_cpu_named_block *blocks;       // ends with a NULL name
 } hone_cpu_isa;
 

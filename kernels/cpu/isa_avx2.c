@@ -18,5 +18,6 @@ typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 const hone_cpu_isa hone_cpu_isa_avx2 = {
     .arch = "x86_64-avx2", .lanes = LANES, .rows = ROWS, .tile = tile_any, .exp_sum = exp_sum, .max = max_of, .sum = sum_of,
-    .dot = dot_of, .normalise = normalise, .multiply_add = multiply_add, .blocks = blocks,
+    .dot = dot_of, .normalise = normalise, .multiply_add = multiply_add, .scale_shift = scale_shift_block,
+    .blocks = blocks,
 };

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/cpu/isa.h"
+
 // ---- planning: strides of every operand along the output's axes in memory order, then joined axes
 
 static hone_status check_step(const hone_problem *problem, int index)
@@ -64,21 +66,56 @@ static void join_axes(hone_cpu_tail *tail, int n_operands)
     if (!tail->rank) tail->rank = 1, tail->dims[0] = 1;
 }
 
+static int count_uses(const hone_problem *problem, int result)
+{
+    int uses = 0;
+    for (int k = result + 1; k < problem->n_steps; k++)
+        for (int i = 0; i < problem->steps[k].call.n_in; i++)
+            uses += problem->steps[k].in[i].kind == HONE_REF_RESULT && problem->steps[k].in[i].index == result;
+    return uses;
+}
+
+// A product that only the sum behind it reads is computed with it: a scale and a shift cost one pass, as a folded batch norm does.
+static bool joins(const hone_problem *problem, int index, hone_cpu_tail *tail)
+{
+    const hone_step *step = &problem->steps[index];
+    hone_cpu_tail_op *last = tail->n_ops ? &tail->ops[tail->n_ops - 1] : NULL;
+    if (!last || last->step != index - 1 || strcmp(step->call.op->name, "add") || strcmp(problem->steps[index - 1].call.op->name, "mul"))
+        return false;
+    int sum = step->in[0].kind == HONE_REF_RESULT && step->in[0].index == index - 1 ? 1 : 0;
+    const hone_ref *product = &step->in[1 - sum];
+    if (product->kind != HONE_REF_RESULT || product->index != index - 1 || count_uses(problem, index - 1) != 1) return false;
+    last->block = hone_cpu_isa_get()->scale_shift;
+    last->step = index;
+    last->n_in = 3;
+    last->in[2] = step->in[sum];
+    return true;
+}
+
+static void add_op(const hone_problem *problem, int index, hone_cpu_tail *tail)
+{
+    const hone_step *step = &problem->steps[index];
+    if (joins(problem, index, tail)) return;
+    hone_cpu_tail_op *op = &tail->ops[tail->n_ops++];
+    *op = (hone_cpu_tail_op){.block = hone_cpu_block_find(step->call.op), .step = index, .n_in = step->call.n_in};
+    memcpy(op->in, step->in, sizeof *op->in * (size_t)step->call.n_in);
+}
+
 hone_status hone_cpu_tail_init(const hone_problem *problem, bool head, hone_cpu_tail *tail)
 {
     const hone_tensor *out = &problem->out[0];
-    *tail = (hone_cpu_tail){.first = head, .n_steps = problem->n_steps, .rank = out->rank};
+    *tail = (hone_cpu_tail){.first = head, .rank = out->rank};
     if (out->dtype != HONE_F32 || problem->n_out != 1)
         return hone_fail(HONE_DECLINED, "the cpu kernels make one f32 output, not %d of %s", problem->n_out, hone_dtype_name(out->dtype));
     if (head && !hone_tensor_same_dims(&problem->steps[0].out[0], out))
         return hone_fail(HONE_DECLINED, "the tail changes the dims of %s", problem->steps[0].call.op->name);
     bool is_used[HONE_OPERANDS_MAX] = {false};
-    for (int k = tail->first; k < tail->n_steps; k++) {
+    for (int k = tail->first; k < problem->n_steps; k++) {
         hone_status status = check_step(problem, k);
         if (status != HONE_OK) return status;
         for (int i = 0; i < problem->steps[k].call.n_in; i++)
             if (problem->steps[k].in[i].kind == HONE_REF_OPERAND) is_used[problem->steps[k].in[i].index] = true;
-        tail->blocks[k] = hone_cpu_block_find(problem->steps[k].call.op);
+        add_op(problem, k, tail);
     }
     hone_tensor_physical(out, tail->dims);
     for (int o = 0; o < problem->n_operands; o++) {
@@ -126,31 +163,31 @@ static hone_dtype type_of(const hone_problem *problem, const hone_ref *ref)
     return ref->kind == HONE_REF_OPERAND ? problem->operands[ref->index].dtype : problem->steps[ref->index].out[0].dtype;
 }
 
-static void run_step(piece *p, int index, float *out)
+static void run_op(piece *p, const hone_cpu_tail_op *op, float *out)
 {
-    const hone_step *step = &p->problem->steps[index];
+    const hone_step *step = &p->problem->steps[op->step];
     hone_cpu_block_args args = {.call = &step->call, .out = out, .n = p->n, .is_out_float = step->out[0].dtype == HONE_F32};
-    for (int i = 0; i < step->call.n_in; i++) {
-        const hone_ref *ref = &step->in[i];
+    for (int i = 0; i < op->n_in; i++) {
+        const hone_ref *ref = &op->in[i];
         args.step[i] = 1;
         if (ref->kind == HONE_REF_OPERAND) args.in[i] = fetch(p, ref->index, p->gathered[i], &args.step[i]);
         else args.in[i] = ref->index < p->tail->first ? p->head : p->results[ref->index];
         args.in_dtype = type_of(p->problem, ref);
     }
-    p->tail->blocks[index](&args);
+    op->block(&args);
 }
 
 static void run_piece(piece *p, float *to)
 {
-    int last = p->tail->n_steps - 1;
-    for (int k = p->tail->first; k < last; k++) run_step(p, k, p->results[k]);
-    run_step(p, last, to);
+    int last = p->tail->n_ops - 1;
+    for (int k = 0; k < last; k++) run_op(p, &p->tail->ops[k], p->results[p->tail->ops[k].step]);
+    run_op(p, &p->tail->ops[last], to);
 }
 
 void hone_cpu_tail_map(const hone_cpu_tail *tail, const hone_problem *problem, void *const *operands, const float *from, float *to,
                        int64_t start, int64_t count)
 {
-    if (tail->first == tail->n_steps) {
+    if (!tail->n_ops) {
         if (from != to) memcpy(to, from, sizeof *to * (size_t)count);
         return;
     }

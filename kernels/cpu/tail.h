@@ -7,12 +7,20 @@
 #include "kernels/cpu/blocks.h"
 #include "kernels/problem.h"
 
+typedef struct hone_cpu_tail_op {          // a step, or two steps that one block computes
+    hone_cpu_block block;
+    int step;                              // whose result it makes
+    int n_in;
+    hone_ref in[3];
+} hone_cpu_tail_op;
+
 typedef struct hone_cpu_tail {
-    int first, n_steps;                    // steps first .. n_steps - 1 of the problem are run
+    int first;                             // steps first .. of the problem are run; step 0 is the head's when first is 1
+    int n_ops;
+    hone_cpu_tail_op ops[HONE_CALLS_MAX];
     int rank;                              // of the output, neighbouring axes joined where all operands allow it
     int64_t dims[HONE_RANK_MAX];           // in memory order
     int64_t strides[HONE_OPERANDS_MAX][HONE_RANK_MAX];      // elements; 0 where broadcast
-    hone_cpu_block blocks[HONE_CALLS_MAX]; // per step
 } hone_cpu_tail;
 
 // HONE_DECLINED, with the reason, when a step is not elementwise or a type is not f32 (bool operands are taken).
