@@ -254,29 +254,49 @@ static void hash_attrs(hone_hash *hash, const hone_call *call)
     }
 }
 
+// Values are numbered as a walk from the outputs meets them, so that the digest says nothing of names and of the file's order.
+typedef struct numbering {
+    hone_hash hash;
+    int *number;           // per value, 0 for none yet
+    int next;
+} numbering;
+
+static void hash_value(numbering *n, const hone_graph *graph, int v)
+{
+    const hone_value *value = v < 0 ? NULL : &graph->values[v];
+    hash_int(&n->hash, v < 0 ? 0 : n->number[v]);
+    if (v < 0 || n->number[v]) return;
+    n->number[v] = n->next++;
+    hone_hash_add_text(&n->hash, hone_dtype_name(value->tensor.dtype));
+    hash_int(&n->hash, value->tensor.rank);
+    for (int k = 0; k < value->tensor.rank; k++) hash_int(&n->hash, value->tensor.dims[k]);
+    if (value->data) hone_hash_add(&n->hash, value->data, hone_tensor_size(&value->tensor));
+}
+
+static void hash_node(numbering *n, const hone_graph *graph, const hone_node *node)
+{
+    hone_hash_add_text(&n->hash, node->call.op->name);
+    hash_attrs(&n->hash, &node->call);
+    hash_int(&n->hash, node->call.n_in);
+    for (int k = 0; k < node->call.n_in; k++) hash_value(n, graph, node->in[k]);
+    for (int k = 0; k < node->call.n_out; k++) hash_value(n, graph, node->out[k]);
+}
+
 hone_status hone_graph_digest(hone_graph *graph)
 {
-    hone_hash hash;
-    hone_hash_init(&hash);
-    hash_int(&hash, graph->n_inputs);
-    for (int k = 0; k < graph->n_inputs; k++) hash_int(&hash, graph->inputs[k]);
-    for (int k = 0; k < graph->n_outputs; k++) hash_int(&hash, graph->outputs[k]);
-    for (int v = 0; v < graph->n_values; v++) {
-        const hone_value *value = &graph->values[v];
-        hone_hash_add_text(&hash, hone_dtype_name(value->tensor.dtype));
-        hash_int(&hash, value->tensor.rank);
-        for (int k = 0; k < value->tensor.rank; k++) hash_int(&hash, value->tensor.dims[k]);
-        if (value->data) hone_hash_add(&hash, value->data, hone_tensor_size(&value->tensor));
-    }
-    for (int n = 0; n < graph->n_nodes; n++) {
-        const hone_node *node = &graph->nodes[n];
-        hone_hash_add_text(&hash, node->call.op->name);
-        hash_attrs(&hash, &node->call);
-        for (int k = 0; k < node->call.n_in; k++) hash_int(&hash, node->in[k]);
-        for (int k = 0; k < node->call.n_out; k++) hash_int(&hash, node->out[k]);
-    }
-    hone_hash_end(&hash, &graph->digest);
-    return HONE_OK;
+    order o;
+    numbering n = {.next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int))};
+    hone_status status = order_new(graph, &o);
+    if (!n.number) status = HONE_NO_MEMORY;
+    hone_hash_init(&n.hash);
+    for (int k = 0; status == HONE_OK && k < graph->n_inputs; k++) hash_value(&n, graph, graph->inputs[k]);
+    for (int k = 0; status == HONE_OK && k < graph->n_outputs; k++) status = place(graph, &o, graph->outputs[k]);
+    for (int k = 0; status == HONE_OK && k < o.n; k++) hash_node(&n, graph, &graph->nodes[o.nodes[k]]);
+    for (int k = 0; status == HONE_OK && k < graph->n_outputs; k++) hash_value(&n, graph, graph->outputs[k]);
+    if (status == HONE_OK) hone_hash_end(&n.hash, &graph->digest);
+    hone_free(n.number);
+    order_clear(&o);
+    return status;
 }
 
 // ---- checks and sums

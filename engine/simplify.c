@@ -15,7 +15,7 @@ static const hone_rewrite *const tables[] = {hone_rewrites_constant, hone_rewrit
 
 int hone_rewriting_value(const hone_rewriting *r, int value)
 {
-    while (value >= 0 && (size_t)value < r->forward_n && r->forward[value] >= 0) value = r->forward[value];
+    while (value >= 0 && (size_t)value < r->n && r->forward[value] >= 0) value = r->forward[value];
     return value;
 }
 
@@ -36,7 +36,7 @@ bool hone_rewriting_is_constant(const hone_rewriting *r, int value)
 
 bool hone_rewriting_is_sole(const hone_rewriting *r, int value)
 {
-    return !r->graph->values[value].is_output && (value >= r->n_uses || r->uses[value] <= 1);
+    return !r->graph->values[value].is_output && r->uses[value] <= 1;
 }
 
 bool hone_rewriting_producer(const hone_rewriting *r, int value, const char *op, hone_node *node)
@@ -74,16 +74,13 @@ bool hone_rewriting_is_number(const hone_rewriting *r, int value, double number)
 
 // ---- making
 
-static const char *next_name(hone_rewriting *r, const char *op)
-{
-    return r->made++ ? hone_arena_printf(r->graph->arena, "%s/%s.%d", r->name, op, r->made - 1) : r->name;
-}
-
 static hone_status cover_new_values(hone_rewriting *r)
 {
-    while (r->forward_n < (size_t)r->graph->n_values) {
-        if (hone_grow(&r->forward, r->forward_n, &r->forward_capacity, sizeof *r->forward, VALUES_MAX)) return HONE_NO_MEMORY;
-        r->forward[r->forward_n++] = -1;
+    for (; r->n < (size_t)r->graph->n_values; r->n++) {
+        if (hone_grow(&r->forward, r->n, &r->forward_capacity, sizeof *r->forward, VALUES_MAX)) return HONE_NO_MEMORY;
+        if (hone_grow(&r->uses, r->n, &r->uses_capacity, sizeof *r->uses, VALUES_MAX)) return HONE_NO_MEMORY;
+        r->forward[r->n] = -1;
+        r->uses[r->n] = 0;
     }
     return HONE_OK;
 }
@@ -91,8 +88,9 @@ static hone_status cover_new_values(hone_rewriting *r)
 hone_status hone_rewriting_emit(hone_rewriting *r, hone_call *call, const int *in, int *value)
 {
     int node;
-    const char *name = next_name(r, call->op->name);
-    hone_status status = name ? hone_graph_put_node(r->graph, name, r->origin, call, in, &node) : HONE_NO_MEMORY;
+    for (int k = 0; k < call->n_in; k++)
+        if (in[k] >= 0) r->uses[in[k]]++;
+    hone_status status = hone_graph_put_node(r->graph, r->name, r->origin, call, in, &node);
     if (status == HONE_OK) *value = r->graph->nodes[node].out[0];
     return status == HONE_OK ? cover_new_values(r) : status;
 }
@@ -152,7 +150,7 @@ out:
 hone_status hone_rewriting_constant(hone_rewriting *r, const hone_array *array, int *value)
 {
     size_t size = hone_tensor_size(&array->tensor);
-    const char *name = next_name(r, "constant");
+    const char *name = hone_arena_printf(r->graph->arena, "%s/constant", r->name);
     void *data = name ? hone_arena_alloc(r->graph->arena, size + 1) : NULL;
     *value = data ? hone_graph_add_value(r->graph, name, &array->tensor) : -1;
     if (*value < 0) return HONE_NO_MEMORY;
@@ -195,6 +193,7 @@ static void replace(hone_rewriting *r, int old, int new, int first_new)
 {
     if (new >= first_new) r->graph->values[new].name = r->graph->values[old].name;
     r->forward[old] = new;
+    r->uses[new] += r->uses[old];
 }
 
 static hone_status rewrite_node(hone_rewriting *r, int n, int *recognised, bool *fired)
@@ -206,7 +205,6 @@ static hone_status rewrite_node(hone_rewriting *r, int n, int *recognised, bool 
         for (const hone_rewrite *rewrite = tables[t]; rewrite->name; rewrite++) {
             if (!serves(rewrite, node.call.op->name)) continue;
             int value = -1, first_new = r->graph->n_values;
-            r->made = 0;
             hone_status status = rewrite->apply(r, &node, &value);
             if (status != HONE_OK) return hone_fail_in(HONE_INTERNAL, "simplifying %s by rewrite %s", node.name, rewrite->name);
             if (value < 0 || value == node.out[0]) continue;
@@ -322,7 +320,6 @@ static hone_status settle_output(hone_rewriting *r, int k)
     if (graph->values[new].is_input || graph->values[new].is_output || graph->values[new].data) {
         r->name = graph->values[old].name;
         r->origin = "Identity";
-        r->made = 0;
         hone_status status = hone_rewriting_op(r, "identity", 1, &new, &new);
         if (status != HONE_OK) return status;
     }
@@ -346,12 +343,14 @@ static hone_status apply_forward(hone_rewriting *r)
 
 static hone_status begin_pass(hone_rewriting *r)
 {
-    hone_free(r->uses);
-    r->uses = NULL;
-    hone_status status = hone_graph_uses(r->graph, &r->uses);
-    r->n_uses = r->graph->n_values;
-    r->forward_n = 0;
-    return status == HONE_OK ? cover_new_values(r) : status;
+    int *uses;
+    hone_status status = hone_graph_uses(r->graph, &uses);
+    if (status != HONE_OK) return status;
+    r->n = 0;
+    status = cover_new_values(r);
+    for (int v = 0; status == HONE_OK && v < r->graph->n_values; v++) r->uses[v] = uses[v];
+    hone_free(uses);
+    return status;
 }
 
 static hone_status run_pass(hone_rewriting *r, int *recognised, bool *fired)

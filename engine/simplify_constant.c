@@ -77,9 +77,12 @@ static hone_status trim_constant(hone_rewriting *r, const hone_node *node, int *
         }
         while (slim.rank > 0 && slim.dims[0] == 1) memmove(slim.dims, slim.dims + 1, (size_t)--slim.rank * sizeof *slim.dims);
         if (!hone_rewriting_is_constant(r, in[k]) || slim.rank == t.rank || rank < t.rank) continue;
-        int made = hone_graph_add_constant(r->graph, r->graph->values[in[k]].name, &slim, r->graph->values[in[k]].data);
-        if (made < 0) return HONE_NO_MEMORY;
-        in[k] = made;
+        hone_array array = {0};
+        hone_status status = hone_rewriting_array(r, in[k], &array);
+        array.tensor = slim;
+        if (status == HONE_OK) status = hone_rewriting_constant(r, &array, &in[k]);
+        hone_array_clear(&array);
+        if (status != HONE_OK) return status;
         hone_call call = node->call;
         return hone_rewriting_emit(r, &call, in, value);
     }
@@ -185,7 +188,7 @@ static hone_status merge_chain(hone_rewriting *r, const hone_node *node, int *va
     hone_node inner;
     const char *op = node->call.op->name;
     int x = hone_rewriting_in(r, node, 0), b = hone_rewriting_in(r, node, 1), sum;
-    if (!hone_rewriting_is_constant(r, b) || !hone_rewriting_producer(r, x, op, &inner)) return HONE_OK;
+    if (!hone_rewriting_is_constant(r, b) || !hone_rewriting_producer(r, x, op, &inner) || !hone_rewriting_is_sole(r, x)) return HONE_OK;
     int a = hone_rewriting_in(r, &inner, 1);
     hone_tensor t = hone_rewriting_tensor(r, b);
     if (!hone_rewriting_is_constant(r, a) || hone_tensor_count(&t) > FOLD_ELEMENTS_MAX) return HONE_OK;

@@ -11,12 +11,10 @@
 typedef struct hone_rewriting {
     hone_graph *graph;
     int *forward;              // per value: what replaces it, or -1. Grows with the graph
-    size_t forward_n, forward_capacity;
-    int *uses;                 // at the start of the pass, for values of then
-    int n_uses;
-    const char *name;          // of the node at hand
+    int *uses;                 // per value: readers at the start of the pass, and those made since. Never too few
+    size_t n, forward_capacity, uses_capacity;         // values covered by both
+    const char *name;          // of the node at hand, for what is made in its place; doubles are told apart at the end
     const char *origin;
-    int made;                  // nodes made for it
 } hone_rewriting;
 
 typedef struct hone_rewrite {

@@ -117,6 +117,29 @@ static hone_status raise_over_transpose(hone_rewriting *r, const hone_node *node
     return status == HONE_OK ? hone_rewriting_transpose(r, y, to.rank, back, value) : status;
 }
 
+static bool keeps_last(const hone_tensor *from, const hone_tensor *to)
+{
+    return from->rank >= 2 && to->rank >= 2 && from->dims[from->rank - 1] == to->dims[to->rank - 1];
+}
+
+// matmul(reshape(x), w) and reshape(y) + b, where the reshape keeps the last axis, are reshapes of the same without it.
+static hone_status sink_below_product(hone_rewriting *r, const hone_node *node, int *value)
+{
+    hone_node view, above;
+    int a = hone_rewriting_in(r, node, 0), w = hone_rewriting_in(r, node, 1), y;
+    bool is_product = !strcmp(node->call.op->name, "matmul");
+    hone_tensor to = hone_rewriting_tensor(r, node->out[0]), tw = hone_rewriting_tensor(r, w);
+    if (!hone_rewriting_is_constant(r, w) || !hone_rewriting_producer(r, a, "reshape", &view)) return HONE_OK;
+    int x = hone_rewriting_in(r, &view, 0);
+    hone_tensor from = hone_rewriting_tensor(r, x), middle = hone_rewriting_tensor(r, a);
+    bool fits = is_product ? tw.rank == 2 && !hone_call_int(&node->call, "trans_a")
+                           : tw.rank <= 1 && hone_rewriting_producer(r, x, "matmul", &above) && hone_tensor_same_dims(&middle, &to);
+    if (!fits || !keeps_last(&from, &middle)) return HONE_OK;
+    hone_call call = node->call;
+    hone_status status = hone_rewriting_emit(r, &call, (int[]){x, w}, &y);
+    return status == HONE_OK ? hone_rewriting_reshape(r, y, to.rank, to.dims, value) : status;
+}
+
 // reshape(f(matmul(reshape(a), w))) with last axes kept: the product works on any leading dims, so the reshapes meet.
 static hone_status raise_over_product(hone_rewriting *r, const hone_node *node, int *value)
 {
@@ -136,17 +159,20 @@ static hone_status raise_over_product(hone_rewriting *r, const hone_node *node, 
     int a = hone_rewriting_in(r, &product_node, 0), w = hone_rewriting_in(r, &product_node, 1);
     hone_tensor ta = hone_rewriting_tensor(r, a), tw = hone_rewriting_tensor(r, w);
     bool fits = hone_rewriting_is_sole(r, x) && tw.rank == 2 && ta.rank >= 2 && !hone_call_int(&product_node.call, "trans_a");
-    if (!fits || !hone_rewriting_producer(r, a, "reshape", &above)) return HONE_OK;
+    if (!fits || to.rank < 2 || !hone_rewriting_producer(r, a, "reshape", &above)) return HONE_OK;
+    hone_tensor source = hone_rewriting_tensor(r, hone_rewriting_in(r, &above, 0));
+    if (keeps_last(&source, &ta)) return HONE_OK;          // that one sinks instead
     int64_t dims[HONE_RANK_MAX];
     memcpy(dims, to.dims, sizeof dims);
     dims[to.rank - 1] = ta.dims[ta.rank - 1];
-    if (to.rank < 2) return HONE_OK;
     hone_status status;
     HONE_TRY(hone_rewriting_reshape(r, a, to.rank, dims, &y));
     hone_call call = product_node.call;
+    r->name = product_node.name;
     HONE_TRY(hone_rewriting_emit(r, &call, (int[]){y, w}, &y));
     while (n-- > 0) {
         call = steps[n].call;
+        r->name = steps[n].name;
         HONE_TRY(hone_rewriting_emit(r, &call, (int[]){y, hone_rewriting_in(r, &steps[n], 1)}, &y));
     }
     *value = y;
@@ -375,6 +401,7 @@ const hone_rewrite hone_rewrites_view[] = {
     {"settle_units", " transpose ", settle_units, false},
     {"raise_over_transpose", " reshape ", raise_over_transpose, false},
     {"raise_over_product", " reshape ", raise_over_product, false},
+    {"sink_below_product", " matmul add ", sink_below_product, false},
     {"slice_over_transpose", " slice ", slice_over_transpose, false},
     {"slice_over_reshape", " slice ", slice_over_reshape, false},
     {"gather_to_slice", " gather ", gather_to_slice, false},

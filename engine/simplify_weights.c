@@ -110,6 +110,8 @@ static hone_status emit_layer(hone_rewriting *r, const layer *l, int w, int b, i
 {
     hone_call call = l->node.call;
     call.n_in = b >= 0 ? 3 : 2;
+    r->name = l->node.name;                // the layer stays the convolution that it was
+    r->origin = l->node.origin;
     return hone_rewriting_emit(r, &call, (int[]){l->x, w, b}, value);
 }
 
