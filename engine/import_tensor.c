@@ -173,12 +173,12 @@ static hone_status typed_bytes(onnx_resources *r, const onnx_tensor *from, const
     return HONE_OK;
 }
 
-static hone_status align_bytes(onnx_resources *r, const uint8_t *data, const hone_tensor *tensor, const void **out)
+// Bytes that stay where they are must be aligned and lie in a mapped file (`stays`); others are copied.
+static hone_status keep_bytes(onnx_resources *r, const uint8_t *data, bool stays, const hone_tensor *tensor, const void **out)
 {
     size_t size = hone_tensor_size(tensor);
     *out = data;
-    bool is_sound = (uintptr_t)data % hone_dtype_size(tensor->dtype) == 0 && tensor->dtype != HONE_BOOL && size;
-    if (is_sound) return HONE_OK;
+    if (stays && (uintptr_t)data % hone_dtype_size(tensor->dtype) == 0 && tensor->dtype != HONE_BOOL && size) return HONE_OK;
     uint8_t *block = onnx_resources_alloc(r, size + 1);
     if (!block) return HONE_NO_MEMORY;
     if (size) memcpy(block, data, size);
@@ -193,12 +193,13 @@ hone_status onnx_tensor_bytes(onnx_resources *r, const onnx_model *model, const 
     size_t size = hone_tensor_size(tensor);
     if (from->is_external) {
         hone_status status = external_bytes(r, model, from, size, &raw);
-        return status == HONE_OK ? align_bytes(r, raw, tensor, data) : status;
+        return status == HONE_OK ? keep_bytes(r, raw, true, tensor, data) : status;
     }
     if (from->n_external) return hone_fail(HONE_MODEL, "external data is described, but not declared as the tensor's place");
     if (!raw) return typed_bytes(r, from, tensor, data);
     if (from->raw_bytes != size) return wrong_size("bytes", (int64_t)from->raw_bytes, (int64_t)size);
-    return align_bytes(r, raw, tensor, data);
+    bool is_mapped = raw >= model->map.data && raw < model->map.data + model->map.size_bytes;
+    return keep_bytes(r, raw, is_mapped, tensor, data);
 }
 
 hone_status onnx_import_constant(onnx_import *im, const onnx_tensor *from, const char *name, int *value)
