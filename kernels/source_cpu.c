@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source "cpu": the kernels of kernels/cpu/kernels_list.h behind the interface of a source.
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -47,6 +48,11 @@ hone_status hone_cpu_offer(const hone_problem *problem, const char *op, hone_cpu
     for (int k = 0; k < problem->n_operands; k++)
         if (!hone_tensor_count(&problem->operands[k])) return hone_fail(HONE_DECLINED, "an operand is empty");
     return hone_cpu_tail_init(problem, true, tail);
+}
+
+double hone_cpu_rounds_ns(double tasks, double task_ns, int threads)
+{
+    return ceil(tasks / threads) * task_ns + (tasks > 1 && threads > 1 ? 3e3 : 200);
 }
 
 void hone_cpu_range(hone_subspace *subspace, const char *name, int n, const int64_t *values)
@@ -119,7 +125,8 @@ static hone_status valid(const hone_problem *problem, const hone_tactic *tactic,
 static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
 {
     const hone_cpu_kernel *kernel = find_kernel(tactic->kernel);
-    return hone_roofline_ns(problem, target) / (kernel ? kernel->rate : 0.1) + 5e3;
+    if (!kernel || !kernel->estimate_ns) return hone_roofline_ns(problem, target) * 2 + 5e3;
+    return kernel->estimate_ns(problem, tactic, target->threads > 0 ? target->threads : 1);
 }
 
 typedef struct cpu_runnable {

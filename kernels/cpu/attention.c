@@ -4,6 +4,7 @@
 // they lie. Nothing of the size queries x keys leaves the cache of a core.
 //
 // queries   of a task
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -160,6 +161,16 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    attention p;
+    if (set_up(problem, &p) != HONE_OK) return 0;
+    const hone_attention *g = &p.g;
+    double queries = (double)min_of(hone_tactic_get(tactic, "queries", 32), g->queries), keys = (double)g->keys;
+    double depth = (double)(g->depth + g->value_depth), each = queries * keys * (2 * depth / 90 + 0.6) + keys * depth;
+    return hone_cpu_rounds_ns((double)(g->batch * g->heads) * ceil((double)g->queries / queries), each, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     attention known;
@@ -184,5 +195,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_attention = {
-    .name = "attention", .version = 1, .has_tail = true, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
+    .name = "attention", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -3,6 +3,7 @@
 // the weights (o, h, w, 1) are first turned to (h, w, o), so that both are neighbours in memory.
 //
 // rows   output rows that a thread takes at a time
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -92,6 +93,16 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    channels d;
+    if (set_up(problem, &d) != HONE_OK) return 0;
+    const hone_window *w = &d.conv.window;
+    double rows = (double)hone_tactic_get(tactic, "rows", 1), blocks = ceil((double)w->out[1] / rows);
+    double values = (double)w->out[2] * (double)d.count * (rows < (double)w->out[1] ? rows : (double)w->out[1]);
+    return (double)(d.conv.taps * d.count) + hone_cpu_rounds_ns((double)d.conv.images * blocks, values * (double)d.conv.taps * 0.05 + 100, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     channels *d = hone_calloc(1, sizeof *d);
@@ -105,5 +116,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_conv_channels = {
-    .name = "conv_channels", .version = 1, .has_tail = true, .offers = offers, .rate = 0.4, .plan = plan, .run = run,
+    .name = "conv_channels", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -5,6 +5,7 @@
 //             nhwc  out[positions][o] = rows[positions][depth] * w[o][depth] transposed.
 //
 // positions   of a task
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -156,6 +157,17 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    im2col m;
+    if (set_up(problem, &m) != HONE_OK) return 0;
+    int64_t positions = hone_window_out(&m.conv.window);
+    double n = (double)min_of(hone_tactic_get(tactic, "positions", 64), positions), depth = (double)m.conv.depth, cout = (double)m.conv.cout;
+    double each = 2 * n * depth * cout / 85 + (m.conv.is_pointwise ? 0 : 1.5 * n * depth) + n * cout * 0.3 + 1e3;
+    double weights = depth * cout > 200000 ? depth * cout * 0.25 : 0;
+    return hone_cpu_rounds_ns(ceil((double)positions / n) * (double)(m.conv.images * m.conv.groups), each + weights, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     im2col *m = hone_calloc(1, sizeof *m);
@@ -171,5 +183,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_conv_im2col = {
-    .name = "conv_im2col", .version = 1, .needs_blas = true, .has_tail = true, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
+    .name = "conv_im2col", .version = 1, .needs_blas = true, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -5,6 +5,7 @@
 // spread over every s-th output column. Weights are laid out by phase before the tasks start.
 //
 // rows   rows of a phase that a task works on
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -251,6 +252,18 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    deconv d;
+    if (set_up(problem, &d) != HONE_OK) return 0;
+    d.rows = hone_tactic_get(tactic, "rows", 1);
+    measure(&d);
+    double lanes = d.isa->lanes, padded = ceil((double)d.line / lanes) * lanes, channels = (double)d.cout;
+    double sums = 2 * padded * channels * (double)(d.cin * d.taps) / 80, spread = padded * channels * (double)d.phases * 0.6;
+    double each = sums + spread + (double)d.image_floats * 0.2 + 200;
+    return (double)d.weight_floats + hone_cpu_rounds_ns((double)(d.images * d.groups * d.row_blocks), each, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     deconv known;
@@ -271,5 +284,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_deconv = {
-    .name = "deconv", .version = 1, .has_tail = true, .offers = offers, .rate = 0.4, .plan = plan, .run = run,
+    .name = "deconv", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

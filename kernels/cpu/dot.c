@@ -3,6 +3,8 @@
 // convolution over a single position do. Each output is one dot product; b is read once, at the speed of memory.
 //
 // columns   of a task
+#include <math.h>
+
 #include "base/alloc.h"
 #include "base/thread.h"
 #include "kernels/cpu/conv.h"
@@ -60,7 +62,7 @@ static hone_status set_conv(const hone_problem *problem, product *p)
     hone_status status = hone_cpu_conv_init(problem, &conv);
     if (status != HONE_OK) return status;
     const hone_window *w = &conv.window;
-    bool is_whole = conv.groups == 1 && conv.images <= ROWS_MAX && hone_cpu_conv_lies(problem, HONE_ROW);
+    bool is_whole = conv.groups == 1 && conv.images <= ROWS_MAX && hone_cpu_conv_lies(problem, problem->out[0].layout);
     for (int k = 0; k < 3; k++) is_whole = is_whole && w->in[k] == w->kernel[k] && !w->begin[k] && !w->end[k] && w->dilation[k] == 1;
     if (!is_whole) return hone_fail(HONE_DECLINED, "conv_dot takes convolutions over one position");
     *p = (product){.isa = hone_cpu_isa_get(), .a = conv.x, .b = conv.w, .bias = conv.b, .m = conv.images, .n = conv.cout, .k = conv.depth};
@@ -72,6 +74,26 @@ static void offer_columns(const product *p, hone_subspace *subspace)
     int64_t columns[3], n = 0;
     for (int64_t c = 16; c < p->n * 8 && n < 3; c *= 8) columns[n++] = c;
     hone_cpu_range(subspace, "columns", (int)n, columns);
+}
+
+// b comes from memory, at some 10 bytes a ns.
+static double product_ns(const product *p, const hone_tactic *tactic, int threads)
+{
+    double columns = (double)hone_tactic_get(tactic, "columns", 16), blocks = ceil((double)p->n / columns);
+    if (columns > (double)p->n) columns = (double)p->n;
+    return hone_cpu_rounds_ns(blocks, columns * (double)p->k * (0.3 + 0.04 * (double)p->m) + 50, threads);
+}
+
+static double estimate_matmul_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    product p = {.n = 0};
+    return set_matmul(problem, &p) == HONE_OK ? product_ns(&p, tactic, threads) : 0;
+}
+
+static double estimate_conv_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    product p = {.n = 0};
+    return set_conv(problem, &p) == HONE_OK ? product_ns(&p, tactic, threads) : 0;
 }
 
 static hone_status plan_product(hone_cpu_job *job, hone_status (*set)(const hone_problem *problem, product *p))
@@ -118,9 +140,9 @@ static hone_status plan_conv(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_dot = {
-    .name = "matmul_dot", .version = 1, .has_tail = true, .offers = offers_matmul, .rate = 0.5, .plan = plan_matmul, .run = run,
+    .name = "matmul_dot", .version = 1, .has_tail = true, .offers = offers_matmul, .estimate_ns = estimate_matmul_ns, .plan = plan_matmul, .run = run,
 };
 
 const hone_cpu_kernel hone_cpu_kernel_conv_dot = {
-    .name = "conv_dot", .version = 1, .has_tail = true, .offers = offers_conv, .rate = 0.5, .plan = plan_conv, .run = run,
+    .name = "conv_dot", .version = 1, .has_tail = true, .offers = offers_conv, .estimate_ns = estimate_conv_ns, .plan = plan_conv, .run = run,
 };

@@ -2,6 +2,8 @@
 // elementwise: a chain of elementwise ops in one pass over the output; values between the ops stay in the level 1 cache.
 //
 // piece   values that a thread takes at a time
+#include <math.h>
+
 #include "base/thread.h"
 #include "kernels/cpu/kernel.h"
 
@@ -32,6 +34,12 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    double count = (double)hone_tensor_count(&problem->out[0]), piece = fmin((double)hone_tactic_get(tactic, "piece", 16384), count);
+    return hone_cpu_rounds_ns(ceil(count / piece), piece * (0.3 + 0.15 * problem->n_steps) + 200, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     (void)job;
@@ -39,5 +47,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_elementwise = {
-    .name = "elementwise", .version = 1, .has_tail = true, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
+    .name = "elementwise", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

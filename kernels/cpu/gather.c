@@ -70,5 +70,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_gather = {
-    .name = "gather", .version = 1, .offers = offers, .rate = 0.4, .plan = plan, .run = run,
+    .name = "gather", .version = 1, .offers = offers, .plan = plan, .run = run,
 };

@@ -2,6 +2,8 @@
 // matmul_blas: matrix products by OpenBLAS, one block of the result a call, each call in one of hone's threads.
 //
 // rows, columns   of a block
+#include <math.h>
+
 #include "base/alloc.h"
 #include "base/thread.h"
 #include "kernels/cpu/kernel.h"
@@ -62,6 +64,15 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    hone_matmul g;
+    if (hone_cpu_matmul_init(problem, &g) != HONE_OK) return 0;
+    double rows = (double)min_of(hone_tactic_get(tactic, "rows", g.m), g.m), columns = (double)min_of(hone_tactic_get(tactic, "columns", g.n), g.n);
+    double each = 2 * rows * columns * (double)g.k / 85 + (rows + columns) * (double)g.k * 0.2 + rows * columns * 0.3 + 1e3;
+    return hone_cpu_rounds_ns((double)g.batch * ceil((double)g.m / rows) * ceil((double)g.n / columns), each, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     product *p = hone_calloc(1, sizeof *p);
@@ -78,5 +89,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_blas = {
-    .name = "matmul_blas", .version = 1, .needs_blas = true, .has_tail = true, .offers = offers, .rate = 0.6, .plan = plan, .run = run,
+    .name = "matmul_blas", .version = 1, .needs_blas = true, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -6,6 +6,7 @@
 // rows    rows of a task
 // panels  tiles' widths (of three vectors) that a task works through
 // pack    whether b's columns are copied
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -127,6 +128,20 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    hone_matmul g;
+    if (hone_cpu_matmul_init(problem, &g) != HONE_OK) return 0;
+    double lanes = hone_cpu_isa_get()->lanes, width = 3 * lanes, k = (double)g.k;
+    double rows = (double)min_of(hone_tactic_get(tactic, "rows", 64), g.m);
+    double columns = fmin((double)hone_tactic_get(tactic, "panels", 1) * width, ceil((double)g.n / lanes) * lanes);
+    // Rows of b a multiple of 1024 floats apart share cache sets.
+    double in_place = g.n % 1024 ? 0.1 : 0.5, laid = g.trans_b ? 1.0 : hone_tactic_get(tactic, "pack", 1) ? 0.35 : in_place;
+    double each = 2 * rows * columns * k / 100 + columns * k * laid + rows * columns * 0.3 + 100;
+    double tasks = (double)g.batch * ceil((double)g.m / rows) * ceil((double)g.n / columns);
+    return hone_cpu_rounds_ns(tasks, each, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     hone_matmul g;
@@ -153,5 +168,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_matmul_tile = {
-    .name = "matmul_tile", .version = 1, .has_tail = true, .offers = offers, .rate = 0.7, .plan = plan, .run = run,
+    .name = "matmul_tile", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -400,5 +400,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_move = {
-    .name = "move", .version = 1, .offers = offers, .rate = 0.4, .plan = plan, .run = run,
+    .name = "move", .version = 1, .offers = offers, .plan = plan, .run = run,
 };

@@ -201,6 +201,14 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    rows r;
+    if (set_up(problem, &r) != HONE_OK) return 0;
+    double piece = fmin((double)hone_tactic_get(tactic, "piece", 8), (double)r.count);
+    return hone_cpu_rounds_ns(ceil((double)r.count / piece), piece * ((double)r.length * (0.5 + 0.15 * problem->n_steps) + 30) + 30, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     rows *r = hone_calloc(1, sizeof *r);
@@ -210,5 +218,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_norm = {
-    .name = "norm", .version = 1, .has_tail = true, .offers = offers, .rate = 0.3, .plan = plan, .run = run,
+    .name = "norm", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

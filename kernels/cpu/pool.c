@@ -152,6 +152,15 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    pool p;
+    if (set_up(problem, &p) != HONE_OK) return 0;
+    const hone_window *w = &p.window;
+    double rows = (double)hone_tactic_get(tactic, "rows", 4), values = (double)((w->kernel[1] + 4) * w->in[2] + w->kernel[2] * w->out[2]);
+    return hone_cpu_rounds_ns((double)p.planes * ceil((double)w->out[1] / rows), rows * (values * (double)p.lanes * 0.15 + 50) + 20, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     pool known;
@@ -174,5 +183,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_pool = {
-    .name = "pool", .version = 1, .has_tail = true, .offers = offers, .rate = 0.3, .plan = plan, .run = run,
+    .name = "pool", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };

@@ -163,6 +163,15 @@ static hone_status offers(const hone_problem *problem, int threads, hone_subspac
     return HONE_OK;
 }
 
+static double estimate_ns(const hone_problem *problem, const hone_tactic *tactic, int threads)
+{
+    reduction r;
+    if (set_up(problem, &r) != HONE_OK) return 0;
+    double count = (double)(r.inner == 1 ? r.outer : r.inner), piece = fmin((double)hone_tactic_get(tactic, "piece", 64), count);
+    double tasks = ceil(count / piece) * (r.inner == 1 ? 1 : (double)r.outer);
+    return hone_cpu_rounds_ns(tasks, piece * (double)r.length * 0.15 + piece * 2 + 50, threads);
+}
+
 static hone_status plan(hone_cpu_job *job)
 {
     reduction *r = hone_calloc(1, sizeof *r);
@@ -175,5 +184,5 @@ static hone_status plan(hone_cpu_job *job)
 }
 
 const hone_cpu_kernel hone_cpu_kernel_reduce = {
-    .name = "reduce", .version = 1, .has_tail = true, .offers = offers, .rate = 0.5, .plan = plan, .run = run,
+    .name = "reduce", .version = 1, .has_tail = true, .offers = offers, .estimate_ns = estimate_ns, .plan = plan, .run = run,
 };
