@@ -16,10 +16,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/thread.h"
 #include "cmd.h"
 #include "engine/import.h"
 
-enum { DEADLINE_MS = 60000, FOLDERS_MAX = 100000, DEPTH_MAX = 6, INPUTS_MAX = 64, ROUNDS_MAX = 6, NETWORK_NODES = 32, NETWORK_PARAMETERS = 1000 };
+enum { DEADLINE_MS = 300000, FOLDERS_MAX = 100000, DEPTH_MAX = 6, INPUTS_MAX = 64, ROUNDS_MAX = 6, NETWORK_NODES = 32, NETWORK_PARAMETERS = 1000 };
 
 typedef enum outcome { PASSED, REFUSED, WRONG, OUTCOMES } outcome;
 
@@ -140,7 +141,7 @@ out:
 // The one place that decides what runs a graph.
 static hone_status run_graph(const hone_graph *graph, const hone_array *inputs, hone_array *outputs)
 {
-    return hone_graph_reference(graph, inputs, outputs, 1, NULL, NULL);
+    return hone_graph_reference(graph, inputs, outputs, hone_cpu_count(), NULL, NULL);
 }
 
 static int find_input(const hone_import_report *report, const char *name)

@@ -247,7 +247,8 @@ static hone_status import_node(onnx_import *im, const onnx_node *from, int *in, 
     hone_import_count *count = count_of(im->report, from);
     if (!node || !name || !count) return HONE_NO_MEMORY;
     count->nodes++;
-    if (++im->visited > HONE_IMPORT_NODES) return hone_fail(HONE_MODEL, "branches and functions expand to more than %d nodes", HONE_IMPORT_NODES);
+    im->visited += im->depth > 0;
+    if (im->visited > HONE_IMPORT_NODES) return hone_fail(HONE_MODEL, "branches and functions expand to more than %d nodes", HONE_IMPORT_NODES);
     bool listed = false;
     hone_status status = resolve_attrs(im, from, node);
     set_node(im, node, name);
@@ -548,7 +549,8 @@ static hone_status import_inputs(onnx_import *im)
     hone_status status = check_shapes_used(im);
     if (status != HONE_OK) goto out;
     for (int k = 0; k < graph->n_inputs; k++) {
-        if (hone_names_find(&im->scope->names, graph->inputs[k].name)) continue;     // IR 3: initializers stand among the inputs
+        const int *known = hone_names_find(&im->scope->names, graph->inputs[k].name);
+        if (known && *known < graph->n_tensors) continue;              // IR 3: initializers stand among the inputs
         HONE_TRY(import_input(im, &graph->inputs[k], k, &wanted));
     }
     if (wanted.size)
@@ -586,7 +588,7 @@ static hone_status import_outputs(onnx_import *im)
     const onnx_graph *graph = im->model->graph;
     for (int k = 0; k < graph->n_outputs; k++) {
         hone_status status = import_output(im, &graph->outputs[k]);
-        if (status != HONE_OK && !(im->options->keep_going && status == HONE_MODEL)) return status;
+        if (status != HONE_OK && !(im->report->unsupported && status == HONE_MODEL)) return status;
     }
     return graph->n_outputs ? HONE_OK : hone_fail(HONE_MODEL, "the network has no outputs");
 }

@@ -10,7 +10,7 @@
 #include "engine/names_priv.h"
 #include "engine/onnx_model_priv.h"
 
-enum { HONE_IMPORT_DEPTH = 32, HONE_IMPORT_NODES = 400000, HONE_IMPORT_OPERANDS = 2048 };
+enum { HONE_IMPORT_DEPTH = 32, HONE_IMPORT_NODES = 50000, HONE_IMPORT_OPERANDS = 2048 };
 
 typedef struct onnx_scope {            // names in sight: of the graph at hand, then of those around it
     struct onnx_scope *parent;
@@ -44,7 +44,7 @@ typedef struct onnx_import {
     hone_names node_names;             // taken so far -> how often
     int opset;                         // of ONNX's own operators, here
     int depth;                         // of subgraphs and functions
-    int visited;                       // nodes so far
+    int visited;                       // nodes of branches and functions so far
     double fold_left;                  // elements that may still be computed at import
     double work_left;                  // operations that may still be
     const char *prefix;                // of node names inside functions and branches
