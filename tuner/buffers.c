@@ -52,7 +52,7 @@ hone_status hone_buffers_lay(hone_buffers *buffers, const hone_problem *problem)
     size_t total = HONE_GUARD_BYTES;
     for (int k = 0; k < problem->n_operands; k++) total += guarded_size(hone_tensor_size(&problem->operands[k]));
     for (int k = 0; k < problem->n_out; k++) total += guarded_size(hone_tensor_size(&problem->out[k]));
-    if (!buffers->fetched) buffers->fetched = hone_alloc(HONE_GUARD_BYTES + ALIGNMENT);
+    if (!buffers->fetched) buffers->fetched = hone_alloc(HONE_GUARDS_MAX * (size_t)(HONE_GUARD_BYTES + ALIGNMENT));
     if (!buffers->pattern) buffers->pattern = hone_alloc(HONE_GUARD_BYTES + ALIGNMENT);
     if (!buffers->fetched || !buffers->pattern) return HONE_NO_MEMORY;
     memset(buffers->pattern, GUARD_BYTE, HONE_GUARD_BYTES + ALIGNMENT);
@@ -113,19 +113,27 @@ out:
     return status;
 }
 
+// Whoever runs over its end breaks a guard's first byte, whoever starts too early only the last ones.
+static const char *find_broken(const hone_buffers *buffers)
+{
+    const char *fetched = buffers->fetched;
+    for (int k = 0; k < buffers->n_guards; fetched += buffers->guards[k++].size_bytes) {
+        const hone_guard *guard = &buffers->guards[k];
+        if (memcmp(fetched, buffers->pattern, guard->size_bytes)) return fetched[0] != (char)GUARD_BYTE ? guard->before : guard->behind;
+    }
+    return NULL;
+}
+
 hone_status hone_buffers_check(hone_buffers *buffers, const char **broken)
 {
     const hone_device_api *api = buffers->device->api;
+    char *to = buffers->fetched;
     hone_status status = HONE_OK;
     *broken = NULL;
-    for (int k = 0; k < buffers->n_guards && !*broken; k++) {
-        const hone_guard *guard = &buffers->guards[k];
-        HONE_TRY(api->copy(buffers->device, NULL, buffers->fetched, guard->at, guard->size_bytes, HONE_COPY_OUT));
-        HONE_TRY(api->sync(buffers->device, NULL));
-        // Whoever runs over its end breaks the first bytes, whoever starts too early the last ones.
-        if (!memcmp(buffers->fetched, buffers->pattern, guard->size_bytes)) continue;
-        *broken = buffers->fetched[0] != (char)GUARD_BYTE ? guard->before : guard->behind;
-    }
+    for (int k = 0; k < buffers->n_guards; to += buffers->guards[k++].size_bytes)
+        HONE_TRY(api->copy(buffers->device, NULL, to, buffers->guards[k].at, buffers->guards[k].size_bytes, HONE_COPY_OUT));
+    HONE_TRY(api->sync(buffers->device, NULL));
+    *broken = find_broken(buffers);
 out:
     return status;
 }

@@ -25,7 +25,7 @@ typedef struct hone_buffers {          // starts zeroed but for device
     size_t workspace_bytes;
     int n_guards, n_fixed;             // the last two guards are the workspace's
     hone_guard guards[HONE_GUARDS_MAX];
-    char *fetched;                     // host, owned: what a guard holds
+    char *fetched;                     // host, owned: what the guards hold
     char *pattern;
 } hone_buffers;
 

@@ -365,7 +365,7 @@ static hone_status race(contest *c)
 static hone_race_rules rules_of(const hone_tune *t)
 {
     static const struct { int most; double gpu_ns, cpu_ns; } efforts[] = {
-        [HONE_EFFORT_LOOKUP] = {25, 2e7, 1e8}, [HONE_EFFORT_ESTIMATE] = {25, 2e7, 1e8}, [HONE_EFFORT_QUICK] = {25, 2e7, 1e8},
+        [HONE_EFFORT_LOOKUP] = {25, 2e7, 5e7}, [HONE_EFFORT_ESTIMATE] = {25, 2e7, 5e7}, [HONE_EFFORT_QUICK] = {25, 2e7, 5e7},
         [HONE_EFFORT_FULL] = {50, 2e8, 2e9},   [HONE_EFFORT_EXHAUSTIVE] = {50, 1e9, 1e10},
     };
     hone_effort effort = hone_tune_effort(t);

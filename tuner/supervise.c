@@ -38,7 +38,8 @@ typedef struct words {
     char *argv[16];
 } words;
 
-static void fill_words(const hone_worker_options *o, words *a)
+// Who else uses the device is asked once: a worker that was just killed may still be listed.
+static void fill_words(const hone_worker_options *o, bool busy, words *a)
 {
     int n = 0;
     snprintf(a->effort, sizeof a->effort, "%s", hone_effort_name(o->effort));
@@ -48,7 +49,7 @@ static void fill_words(const hone_worker_options *o, words *a)
                                  "--sources", o->sources};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) a->argv[n++] = (char *)all[k];
     if (o->warm) a->argv[n++] = "--warm";
-    if (o->busy) a->argv[n++] = "--busy";
+    if (busy) a->argv[n++] = "--busy";
     a->argv[n] = NULL;
 }
 
@@ -64,7 +65,7 @@ static hone_status spawn(hone_supervisor *s, int in, int out)
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
     words a;
-    fill_words(&s->options.worker, &a);
+    fill_words(&s->options.worker, s->options.worker.busy || s->introduced, &a);
     sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
