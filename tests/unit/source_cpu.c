@@ -296,6 +296,77 @@ static void declines_what_it_cannot(void **state)
     }
 }
 
+// On a device with memory of its own the reference works on copies. The CPU under another name stands in for one.
+static void reference_is_staged_elsewhere(void **state)
+{
+    (void)state;
+    hone_device_api api = *device->api;
+    hone_device elsewhere = *device, *cpu = device;
+    api.kind = "cuda";
+    elsewhere.api = &api;
+    device = &elsewhere;
+    try_problem("ref", "conv x=f16:1x5x9x11 w=f16:7x5x3x3 b=f16:7 pad=1 | relu x=$0", NULL, 1);
+    try_problem("ref", "topk x=f32:5x9 k=3", NULL, 1);
+    device = cpu;
+}
+
+// A failure while the stream runs cannot be returned at once: the output must not look like an answer, and the next run tells.
+static void a_failed_reference_is_no_answer(void **state)
+{
+    (void)state;
+    hone_device_api api = *device->api;
+    hone_device elsewhere = *device;
+    hone_problem problem;
+    hone_tactic tactic;
+    hone_runnable *runnable;
+    float x[4] = {1, 2, 3, 4}, out[4] = {0};
+    void *operands[] = {x}, *outputs[] = {out};
+    api.kind = "cuda";
+    elsewhere.api = &api;
+    assert_int_equal(hone_problem_parse("relu x=f32:4", &problem), HONE_OK);
+    assert_int_equal(hone_tactic_parse("ref.plain@1", &tactic), HONE_OK);
+    assert_int_equal(hone_source_find("ref")->prepare(&problem, &tactic, &elsewhere, NULL, &runnable), HONE_OK);
+    assert_int_equal(runnable->api->wake(runnable), HONE_OK);
+    hone_alloc_fail_at(1, 0);
+    assert_int_equal(runnable->api->run(runnable, NULL, operands, outputs, NULL), HONE_OK);
+    hone_alloc_fail_at(0, 0);
+    for (int k = 0; k < 4; k++) assert_true(isnan(out[k]));
+    assert_int_equal(runnable->api->run(runnable, NULL, operands, outputs, NULL), HONE_NO_MEMORY);
+    assert_int_equal(runnable->api->run(runnable, NULL, operands, outputs, NULL), HONE_OK);
+    for (int k = 0; k < 4; k++) assert_true(out[k] == x[k]);
+    runnable->api->free(runnable);
+}
+
+// Running out of memory while preparing is a status, never a crash.
+static void preparing_survives_failing_allocations(void **state)
+{
+    (void)state;
+    for (size_t k = 0; k < sizeof problems / sizeof *problems; k++) {
+        hone_problem problem;
+        hone_tactic tactic;
+        hone_space space;
+        const hone_source *source = hone_source_find("cpu");
+        assert_int_equal(hone_problem_parse(problems[k], &problem), HONE_OK);
+        assert_int_equal(source->space(&problem, &device->target, device, &space), HONE_OK);
+        for (int s = 0; s < space.n; s++) {
+            hone_runnable *runnable = NULL;
+            const hone_subspace *sub = &space.subspaces[s];
+            tactic = (hone_tactic){.source = "cpu", .version = sub->version};
+            strcpy(tactic.kernel, sub->kernel);
+            for (int r = 0; r < sub->n; r++) assert_int_equal(hone_tactic_set(&tactic, sub->ranges[r].name, sub->ranges[r].values[0]), HONE_OK);
+            for (uint64_t nth = 1; !runnable && nth < 100; nth++) {
+                hone_alloc_fail_at(nth, 0);
+                hone_status status = source->prepare(&problem, &tactic, device, NULL, &runnable);
+                hone_alloc_fail_at(0, 0);
+                if (status) assert_int_equal(status, HONE_NO_MEMORY);
+            }
+            assert_non_null(runnable);
+            runnable->api->free(runnable);
+        }
+        hone_space_clear(&space);
+    }
+}
+
 static void refuses_tactics_of_others(void **state)
 {
     (void)state;
@@ -332,6 +403,8 @@ int test_source_cpu(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_tactics_agree), cmocka_unit_test(works_on_streams), cmocka_unit_test(random_convolutions),
         cmocka_unit_test(random_products), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(refuses_tactics_of_others),
+        cmocka_unit_test(reference_is_staged_elsewhere), cmocka_unit_test(a_failed_reference_is_no_answer),
+        cmocka_unit_test(preparing_survives_failing_allocations),
     };
     return cmocka_run_group_tests_name("source_cpu", tests, open_cpu, close_cpu);
 }
