@@ -57,7 +57,7 @@ double hone_cpu_rounds_ns(double tasks, double task_ns, int threads)
 
 void hone_cpu_range(hone_subspace *subspace, const char *name, int n, const int64_t *values)
 {
-    HONE_ASSERT(subspace->n < HONE_PARAMS_MAX && n <= HONE_RANGE_MAX);
+    HONE_ASSERT(subspace->n < HONE_PARAMS_MAX && n >= 1 && n <= HONE_RANGE_MAX);
     hone_range *range = &subspace->ranges[subspace->n++];
     *range = (hone_range){.n = n};
     strncpy(range->name, name, sizeof range->name - 1);

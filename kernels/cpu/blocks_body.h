@@ -21,7 +21,7 @@ INLINE floats all(float value)
 
 INLINE floats absolute(floats x) { return (floats)((ints)x & 0x7fffffff); }
 INLINE floats with_sign(floats size, floats sign) { return (floats)((ints)size | ((ints)sign & (int32_t)0x80000000)); }
-INLINE floats power_of_2(ints n) { return (floats)((n + 127) << 23); }
+INLINE floats power_of_2(ints n) { return (floats)((bits)(n + 127) << 23); }
 
 // e^x = 2^n e^r with |r| <= ln 2 / 2; 1e-8. 2^n as two factors, so that results down to the smallest float come out.
 // NaN passes through r.
@@ -83,8 +83,8 @@ INLINE floats log_of(floats x)
 {
     ints is_tiny = x < 1.17549435e-38f;
     floats scaled = pick(is_tiny, x * 8388608.0f, x);
-    ints e = ((ints)scaled - 0x3f3504f3) >> 23;       // the bits of sqrt(1/2)
-    floats f = (floats)((ints)scaled - (e << 23)) - 1, p = all(-0.079965709561f);
+    ints e = (ints)((bits)scaled - 0x3f3504f3) >> 23;       // the bits of sqrt(1/2)
+    floats f = (floats)((bits)scaled - ((bits)e << 23)) - 1, p = all(-0.079965709561f);
     floats n = __builtin_convertvector(e + (is_tiny & -23), floats);
     p = p * f + 0.125486444970f;
     p = p * f - 0.129411326901f;

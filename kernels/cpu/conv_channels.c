@@ -109,10 +109,11 @@ static hone_status plan(hone_cpu_job *job)
     if (!d) return HONE_NO_MEMORY;
     job->state = d;
     hone_status status = set_up(&job->problem, d);
+    if (status != HONE_OK) return status;
     d->rows = hone_tactic_get(&job->tactic, "rows", 1);
     d->row_blocks = (d->conv.window.out[1] + d->rows - 1) / d->rows;
     job->workspace_bytes = sizeof(float) * (size_t)(d->conv.taps * d->count);
-    return status;
+    return HONE_OK;
 }
 
 const hone_cpu_kernel hone_cpu_kernel_conv_channels = {

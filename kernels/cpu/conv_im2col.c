@@ -174,12 +174,13 @@ static hone_status plan(hone_cpu_job *job)
     if (!m) return HONE_NO_MEMORY;
     job->state = m;
     hone_status status = set_up(&job->problem, m);
+    if (status != HONE_OK) return status;
     int64_t positions = hone_window_out(&m->conv.window);
     m->positions = min_of(hone_tactic_get(&job->tactic, "positions", 64), positions);
     m->blocks = (positions + m->positions - 1) / m->positions;
     if (!m->conv.is_pointwise) m->scratch_floats = (m->positions * m->conv.depth + 63) & ~(int64_t)63;
     job->workspace_bytes = sizeof(float) * (size_t)(m->scratch_floats * job->threads);
-    return status;
+    return HONE_OK;
 }
 
 const hone_cpu_kernel hone_cpu_kernel_conv_im2col = {

@@ -72,7 +72,7 @@ static hone_status set_conv(const hone_problem *problem, product *p)
 static void offer_columns(const product *p, hone_subspace *subspace)
 {
     int64_t columns[3], n = 0;
-    for (int64_t c = 16; c < p->n * 8 && n < 3; c *= 8) columns[n++] = c;
+    for (int64_t c = 16; !n || (c < p->n * 8 && n < 3); c *= 8) columns[n++] = c;
     hone_cpu_range(subspace, "columns", (int)n, columns);
 }
 
@@ -102,15 +102,16 @@ static hone_status plan_product(hone_cpu_job *job, hone_status (*set)(const hone
     if (!p) return HONE_NO_MEMORY;
     job->state = p;
     hone_status status = set(&job->problem, p);
+    if (status != HONE_OK) return status;
     p->columns = hone_tactic_get(&job->tactic, "columns", 16);
     p->blocks = (p->n + p->columns - 1) / p->columns;
-    return status;
+    return HONE_OK;
 }
 
 static hone_status offers_matmul(const hone_problem *problem, int threads, hone_subspace *subspace)
 {
     hone_cpu_tail tail;
-    product p;
+    product p = {.n = 0};
     (void)threads;
     hone_status status = hone_cpu_offer(problem, "matmul", &tail);
     if (status == HONE_OK) status = set_matmul(problem, &p);
@@ -121,7 +122,7 @@ static hone_status offers_matmul(const hone_problem *problem, int threads, hone_
 static hone_status offers_conv(const hone_problem *problem, int threads, hone_subspace *subspace)
 {
     hone_cpu_tail tail;
-    product p;
+    product p = {.n = 0};
     (void)threads;
     hone_status status = hone_cpu_offer(problem, "conv", &tail);
     if (status == HONE_OK) status = set_conv(problem, &p);

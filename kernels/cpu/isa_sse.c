@@ -12,6 +12,7 @@
 
 typedef float floats __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
 #include "kernels/cpu/blocks_body.h"
 #include "kernels/cpu/tile_body.h"

@@ -178,9 +178,10 @@ static hone_status plan(hone_cpu_job *job)
     if (!r) return HONE_NO_MEMORY;
     job->state = r;
     hone_status status = set_up(&job->problem, r);
+    if (status != HONE_OK) return status;
     r->piece = hone_tactic_get(&job->tactic, "piece", 64);
     r->pieces = (r->inner + r->piece - 1) / r->piece;
-    return status;
+    return HONE_OK;
 }
 
 const hone_cpu_kernel hone_cpu_kernel_reduce = {
