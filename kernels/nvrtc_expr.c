@@ -21,8 +21,8 @@ enum { DEPTH_MAX = 64 };
 
 static int find(const hone_vars *vars, const char *name)
 {
-    for (int k = 0; k < vars->n; k++)
-        if (!strcmp(vars->at[k].name, name)) return k;
+    for (int k = 0; k < vars->n; k++)      // the first letter decides most comparisons; a space is walked a thousand times
+        if (vars->at[k].name[0] == name[0] && !strcmp(vars->at[k].name, name)) return k;
     return -1;
 }
 
@@ -73,8 +73,9 @@ static int64_t fail_syntax(reader *r)
 
 static bool take(reader *r, const char *literal)
 {
-    hone_scan_blanks(&r->scan);
-    return !r->failed && hone_scan_literal(&r->scan, literal);
+    while (*r->scan.at == ' ') r->scan.at++;
+    if (*r->scan.at != literal[0] || r->failed) return false;
+    return literal[1] ? hone_scan_literal(&r->scan, literal) : (r->scan.at++, true);
 }
 
 static int64_t divide(reader *r, int64_t a, int64_t b, char op)

@@ -66,6 +66,11 @@ static hone_status read_require(hone_kernel_head *head, const char *rest)
     return read_line(head->requires, &head->n_requires, HONE_HEAD_LINES, false, rest);
 }
 
+static hone_status read_let(hone_kernel_head *head, const char *rest)
+{
+    return read_line(head->lets, &head->n_lets, 16, true, rest);
+}
+
 static hone_status read_define(hone_kernel_head *head, const char *rest)
 {
     return read_line(head->defines, &head->n_defines, HONE_HEAD_LINES, true, rest);
@@ -104,13 +109,14 @@ ONE_LINE(workspace)
 ONE_LINE(macs)
 ONE_LINE(rate)
 ONE_LINE(bytes)
+ONE_LINE(latency)
 ONE_LINE(registers)
 
 static const struct { const char *word; line_reader *read; } words[] = {
     {"kernel", read_kernel}, {"form", read_form}, {"dtype", read_dtype}, {"arch", read_arch}, {"include", read_include},
-    {"param", read_param}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
+    {"param", read_param}, {"let", read_let}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
     {"grid", read_grid}, {"block", read_block}, {"shared", read_shared}, {"cluster", read_cluster}, {"workspace", read_workspace},
-    {"macs", read_macs}, {"rate", read_rate}, {"bytes", read_bytes}, {"registers", read_registers},
+    {"macs", read_macs}, {"rate", read_rate}, {"bytes", read_bytes}, {"latency", read_latency}, {"registers", read_registers},
 };
 
 static hone_status read_words(hone_kernel_head *head, const char *line)
@@ -134,6 +140,7 @@ static void set_defaults(hone_kernel_head *head, const char *text)
     strcpy(head->macs.text, "0");
     strcpy(head->rate.text, "128");
     strcpy(head->bytes.text, "0");
+    strcpy(head->latency.text, "1200");
     strcpy(head->registers.text, "64");
 }
 

@@ -22,11 +22,12 @@ typedef struct hone_kernel_head {
     int arch;                          // least compute capability
     char include[24];                  // a .cuh that stands between the generated text and the kernel, "" if none
     const char *text;                  // the whole file
-    int n_params, n_requires, n_defines, n_args, n_reals;
+    int n_params, n_lets, n_requires, n_defines, n_args, n_reals;
     hone_range params[HONE_PARAMS_MAX];
+    hone_head_line lets[16];           // variables made of others, in order
     hone_head_line requires[HONE_HEAD_LINES], defines[HONE_HEAD_LINES], args[HONE_HEAD_LINES], reals[8];
     hone_head_line grid[3], block, shared, cluster, workspace;     // cluster: blocks along z
-    hone_head_line macs, rate, bytes, registers;                   // of one block; for the estimate
+    hone_head_line macs, rate, bytes, latency, registers;          // of one block; for the estimate
 } hone_kernel_head;
 
 // All kernels, sorted by file name. HONE_INTERNAL names the file and line of a head that cannot be read.

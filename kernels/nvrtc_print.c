@@ -148,7 +148,7 @@ static void print_cast(printer *p, int step)
         hone_text_printf(p->text, " != 0");
         return;
     }
-    hone_text_printf(p->text, hone_dtype_is_float(to) ? "hone_round_%s((float)" : "(i64)(%s)", hone_cuda_type(to));
+    if (hone_dtype_is_float(to)) hone_text_printf(p->text, "hone_round_%s((float)", hone_cuda_type(to));
     if (from == HONE_U64) hone_text_printf(p->text, "(u64)");
     else if (hone_dtype_is_float(from) && !hone_dtype_is_float(to)) hone_text_printf(p->text, "(i64)");
     print_value(p, step, 0);

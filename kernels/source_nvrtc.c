@@ -35,6 +35,23 @@ static hone_status serves(const hone_kernel_head *head, const hone_formed *forme
     return HONE_OK;
 }
 
+static hone_status eval(const hone_bound *bound, const char *expr, int64_t *value)
+{
+    hone_status status = hone_expr_eval(expr, &bound->formed.vars, value);
+    return status ? hone_fail_in(HONE_INTERNAL, "kernel %s", bound->head->name) : HONE_OK;
+}
+
+static hone_status set_lets(hone_bound *bound)
+{
+    for (int k = 0; k < bound->head->n_lets; k++) {
+        int64_t value;
+        hone_status status = eval(bound, bound->head->lets[k].text, &value);
+        if (status) return status;
+        hone_vars_set(&bound->formed.vars, bound->head->lets[k].name, value);
+    }
+    return HONE_OK;
+}
+
 hone_status hone_bound_init(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_bound *bound)
 {
     bound->head = hone_kernel_find(tactic->kernel);
@@ -49,14 +66,9 @@ hone_status hone_bound_init(const hone_problem *problem, const hone_tactic *tact
             return hone_fail(HONE_DECLINED, "%s has no parameter %s in this place", tactic->kernel, tactic->params[k].name);
         hone_vars_set(&bound->formed.vars, tactic->params[k].name, tactic->params[k].value);
     }
-    return status;
+    return status ? status : set_lets(bound);
 }
 
-static hone_status eval(const hone_bound *bound, const char *expr, int64_t *value)
-{
-    hone_status status = hone_expr_eval(expr, &bound->formed.vars, value);
-    return status ? hone_fail_in(HONE_INTERNAL, "kernel %s", bound->head->name) : HONE_OK;
-}
 
 static hone_status check_requires(const hone_bound *bound)
 {
@@ -273,7 +285,7 @@ static hone_status nvrtc_compile(const hone_problem *problem, const hone_tactic 
 // ---- estimate
 
 typedef struct cost {                  // of one block
-    int64_t macs, rate, bytes, registers;
+    int64_t macs, rate, bytes, latency, registers;
 } cost;
 
 static hone_status read_cost(const hone_bound *bound, cost *c)
@@ -282,6 +294,7 @@ static hone_status read_cost(const hone_bound *bound, cost *c)
     HONE_TRY(eval(bound, bound->head->macs.text, &c->macs));
     HONE_TRY(eval(bound, bound->head->rate.text, &c->rate));
     HONE_TRY(eval(bound, bound->head->bytes.text, &c->bytes));
+    HONE_TRY(eval(bound, bound->head->latency.text, &c->latency));
     HONE_TRY(eval(bound, bound->head->registers.text, &c->registers));
 out:
     return status;
@@ -289,25 +302,25 @@ out:
 
 static double resident_blocks(const hone_launch *launch, const cost *c, const hone_target *target)
 {
-    double by_shared = (double)(hone_target_smem_bytes(target) + 1024) / (launch->shared_bytes + 1024.0);
+    double by_shared = floor((double)(hone_target_smem_bytes(target) + 1024) / (launch->shared_bytes + 1024.0));
     double by_registers = floor(65536.0 / ((double)(c->registers < 24 ? 24 : c->registers) * launch->block[0]));
-    double by_threads = floor(2048.0 / launch->block[0]);
-    return fmax(1, fmin(fmin(floor(by_shared), by_registers), fmin(by_threads, 32)));
+    return fmax(1, fmin(fmin(by_shared, by_registers), fmin(floor(2048.0 / launch->block[0]), 32)));
 }
 
-// Blocks come in waves of what is resident. A block's time is its arithmetic at the share of the multiprocessor that it gets (few warps
-// cannot fill it), or its traffic at its share of the L2's bandwidth, whichever is longer, and a start-up that a wave hides only in part.
+// Blocks come in waves of what is resident. A wave lasts as long as its arithmetic (few warps cannot fill a multiprocessor), its traffic at
+// 32 bytes a clock and multiprocessor (what an H100's L2 gives to all at once), or its chain of latencies, whichever is longest. 2 us for the
+// launch and the first and last bytes.
 static double model_ns(const hone_launch *launch, const cost *c, const hone_target *target)
 {
     double clock = target->clock_mhz > 0 ? (double)target->clock_mhz / 1000 : 1.5, sms = target->sms > 0 ? target->sms : 108;
     double blocks = (double)launch->grid[0] * launch->grid[1] * launch->grid[2];
     double resident = fmin(resident_blocks(launch, c, target), ceil(blocks / sms));
-    double waves = ceil(blocks / (sms * resident)), warps = resident * launch->block[0] / 32.0;
-    double fill = fmin(1, 0.25 + 0.75 * warps / 8);
-    double compute = resident * (double)c->macs / (double)c->rate / fill / clock;
-    double active = fmin(sms, blocks);
-    double traffic = resident * (double)c->bytes * active / (40.0 * sms * clock) * (sms / active) / sms;      // about 40 bytes a clock and multiprocessor
-    return waves * (fmax(compute, traffic) + 700) + 1500;
+    double waves = blocks / (sms * resident), warps = resident * launch->block[0] / 32.0;
+    double compute = resident * (double)c->macs / (double)c->rate / fmin(1, warps / 8);
+    double cycles = fmax(fmax(compute, resident * (double)c->bytes / 32), (double)c->latency);
+    // Beyond a few waves blocks no longer march in step: the last wave is as full as it is.
+    waves = waves < 4 ? ceil(waves) : waves + 0.5;
+    return waves * cycles / clock + 2000;
 }
 
 static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
@@ -319,7 +332,7 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return ns;
     if (!hone_bound_init(problem, tactic, target, bound) && !hone_bound_launch(bound, &launch, &workspace_bytes) && !read_cost(bound, &c))
-        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 1500);
+        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2000);
     hone_free(bound);
     return ns;
 }

@@ -100,7 +100,7 @@ HONE_FN float all_eight_max(float x)
     return x;
 }
 
-HONE_KERNEL __launch_bounds__(128) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(128, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     float *smem = (float *)hone_smem;
     const unsigned row = threadIdx.x / 8, eighth = threadIdx.x % 8;

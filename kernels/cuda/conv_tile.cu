@@ -11,29 +11,34 @@
 //! param bm 16 32 64 128 256
 //! param bn 32 64 128 256
 //! param bk 16 32 64
-//! param stages 3 4 5
 //! param warps 4 8
 //! param splits 1 2 4 8
-//! require bk * elem == 64 || bk * elem == 128
-//! require bk * elem == 64 ? stages == 4 || (stages == 5 && bm * bn <= 4096) : stages == 3 || (stages == 4 && bm * bn <= 8192)
+//! let row bk * elem
+//! let stages row == 64 || bm * bn <= 8192 ? 4 : 3
+//! let warps_m warps == 8 ? (bm > bn ? 4 : 2) : bm == 16 ? 1 : bm >= 4 * bn ? 4 : bm * 4 <= bn ? 1 : 2
+//! let wm bm / warps_m
+//! let wn bn * warps_m / warps
+//! let tiles ceil(m, bm) * ceil(n, bn) * groups
+//! let depth ceil(ceil(k, bk), splits)
+//! let smem max(stages * bk * elem * (bm + bn) + (elem == 4 ? stages * bk * 64 : 0), bm * (bn + 8) * 4)
+//! require row == 64 || row == 128
+//! require row == 64 ? k * elem < 2048 || bm * bn >= 16384 : k * elem > 128
 //! require warps == 8 ? bm * bn >= 16384 : bm * bn <= 16384
-//! require bm >= 32 || (bn >= 64 && bn <= 128)
-//! require bn >= 64 || bm <= 128
-//! require (bm == 16 ? m <= 32 : m > bm / 2) && (bn == 32 || n > bn / 2)
-//! require bm * bn <= 32768 && bm * 8 >= bn
-//! require bk * elem == 64 || k * elem > 64
-//! require ceil(m, bm) * ceil(n, bn) * groups <= 20 * sms || bm * bn >= 8192
-//! require splits == 1 || (cc >= 90 && vec_max >= 4 && ceil(m, bm) * ceil(n, bn) * groups * splits <= 2 * sms && ceil(k, bk) >= 2 * splits)
-//! require splits == 1 || bm * bn <= 16384
-//! require max(stages * bk * elem * (bm + bn) + (elem == 4 ? stages * bk * 64 : 0), bm * (bn + 8) * 4) <= smem_max
+//! require (bm >= 32 || (bn >= 64 && bn <= 128)) && (bn >= 64 || bm <= 128) && bm * bn <= 32768 && bm * 8 >= bn
+//! require (bm == 16 ? m <= 16 : bm == 32 || m > bm / 2) && (bn == 32 || n > bn / 2)
+//! require bm > 16 && m <= 16 ? 0 : 1
+//! require tiles <= sms * bm * bn / 512 || bm * bn >= 8192
+//! require tiles * splits * 5 >= sms || bm * bn <= 2048
+//! require splits == 1 || (cc >= 90 && vec_max >= 4 && bm * bn <= 16384 && tiles * splits <= sms + sms / 2 && depth >= 3)
+//! require smem <= smem_max
 //! define BM bm
 //! define BN bn
 //! define BK bk
 //! define STAGES stages
 //! define SPLITS splits
 //! define THREADS warps * 32
-//! define WARPS_M warps == 8 ? (bm > bn ? 4 : 2) : bm == 16 ? 1 : bm >= 4 * bn ? 4 : bm * 4 <= bn ? 1 : 2
-//! define WARPS_N warps / (warps == 8 ? (bm > bn ? 4 : 2) : bm == 16 ? 1 : bm >= 4 * bn ? 4 : bm * 4 <= bn ? 1 : 2)
+//! define WARPS_M warps_m
+//! define WARPS_N warps / warps_m
 //! define MIN_BLOCKS 1
 //! define MATH elem == 4
 //! define ES elem
@@ -64,9 +69,10 @@
 //! arg DIL_W dil_w
 //! grid ceil(m, bm) * ceil(n, bn); groups; splits
 //! block warps * 32
-//! shared max(stages * bk * elem * (bm + bn) + (elem == 4 ? stages * bk * 64 : 0), bm * (bn + 8) * 4)
+//! shared smem
 //! cluster splits
-//! macs bm * bn * align(ceil(k, splits), bk)
-//! rate elem == 4 ? 512 : 1024
-//! bytes (bm + bn) * align(ceil(k, splits), bk) * elem + bm * bn * bytes_per_element / splits
-//! registers 72 + bm * bn / warps / 32 + (bm + bn) / 4
+//! macs bm * bn * bk * depth
+//! rate min(1100, 64 * wm * wn / (wm + wn)) * 2 / elem
+//! bytes (bm + bn) * bk * depth * elem + bm * bn * bytes_per_element / splits
+//! latency 1800 + 700 * depth / (stages - 1) + (splits > 1 ? 1200 : 0)
+//! registers 72 + bm * bn / warps / 32 + wm / 2 + wn / 2

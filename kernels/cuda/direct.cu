@@ -82,7 +82,7 @@ HONE_FN float dot(const hone_args &p, const T *x, const W_T *w)
     return sum;
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned at = blockIdx.x * THREADS + threadIdx.x, m = at / (unsigned)COLS, n = at - m * (unsigned)COLS;
     if (at >= (unsigned)COUNT) return;

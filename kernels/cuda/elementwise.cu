@@ -28,7 +28,7 @@
 //! bytes bytes_per_element * vec * per * threads
 //! registers 40
 //! macs threads * vec * per
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned first = (blockIdx.x * (unsigned)(PER * THREADS) + threadIdx.x) * VEC;
     hone_r r[PER][VEC];

@@ -20,7 +20,7 @@
 //! block threads
 //! macs vec * threads * 4
 //! bytes vec * threads * (elem + bytes_per_element)
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC, m = at / (unsigned)INNER, n = at - m * (unsigned)INNER;
     if (at >= (unsigned)COUNT) return;

@@ -10,19 +10,22 @@
 //! param bm 32 64 128
 //! param bn 32 64 128
 //! param bk 16 32
-//! param stages 3 4
 //! param splits 1 2 4 8
-//! require bm * bn >= 2048 && (bk == 16 ? stages == 4 : stages == 3)
+//! let stages bk == 16 ? 4 : 3
+//! let threads bm * bn / (bm * bn >= 8192 ? 64 : 32)
+//! let tiles ceil(m, bm) * ceil(n, bn) * batch
+//! let depth ceil(ceil(k, bk), splits)
+//! require bm * bn >= 2048 && (bk == 16 || k > 32)
 //! require (bm == 32 || m > bm / 2) && (bn == 32 || n > bn / 2)
-//! require bk == 16 || k > 16
-//! require ceil(m, bm) * ceil(n, bn) * batch <= 20 * sms || bm * bn >= 8192
-//! require splits == 1 || (cc >= 90 && vec_max >= 4 && ceil(m, bm) * ceil(n, bn) * batch * splits <= 2 * sms && ceil(k, bk) >= 2 * splits)
+//! require tiles <= sms * bm * bn / 256 || bm * bn >= 8192
+//! require tiles * splits * 5 >= sms || bm * bn <= 2048
+//! require splits == 1 || (cc >= 90 && vec_max >= 4 && tiles * splits <= sms + sms / 2 && depth >= 3)
 //! define BM bm
 //! define BN bn
 //! define BK bk
 //! define STAGES stages
 //! define SPLITS splits
-//! define THREADS bm * bn / (bm * bn >= 8192 ? 64 : 32)
+//! define THREADS threads
 //! define MIN_BLOCKS bm * bn >= 16384 ? 1 : 2
 //! define MATH 2
 //! define ES 4
@@ -46,10 +49,11 @@
 //! arg B_OUTER b_outer
 //! arg B_INNER b_inner
 //! grid ceil(m, bm) * ceil(n, bn); batch; splits
-//! block bm * bn / (bm * bn >= 8192 ? 64 : 32)
+//! block threads
 //! shared max(stages * bk * 4 * (bm + bn + 16), bm * (bn + 8) * 4)
 //! cluster splits
-//! macs bm * bn * align(ceil(k, splits), bk)
-//! rate 110
-//! bytes (bm + bn) * align(ceil(k, splits), bk) * 4 + bm * bn * bytes_per_element / splits
+//! macs bm * bn * bk * depth
+//! rate bm * bn >= 8192 ? 105 : 80
+//! bytes (bm + bn) * bk * depth * 4 + bm * bn * bytes_per_element / splits
+//! latency 1800 + 700 * depth / (stages - 1) + (splits > 1 ? 1200 : 0)
 //! registers bm * bn >= 8192 ? 168 : 120

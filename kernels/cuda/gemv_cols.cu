@@ -36,7 +36,7 @@
 //! rate 60
 //! bytes xs * vec * k * elem
 //! registers 32 + vec * (m + 4)
-HONE_KERNEL __launch_bounds__(XS * YS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(XS * YS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     HONE_STATIC_SHARED float parts[YS][ROWS][XS * VEC];
     const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;

@@ -38,7 +38,7 @@
 //! registers 32 + 8 * per + per * m
 #define COLUMNS (PER * (WARPS / SPLIT))        // of a block
 
-HONE_KERNEL __launch_bounds__(WARPS * 32) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(WARPS * 32, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     HONE_STATIC_SHARED float parts[SPLIT][ROWS][COLUMNS];
     const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = warp % SPLIT, n0 = warp / SPLIT * PER, first = blockIdx.x * COLUMNS;

@@ -19,7 +19,7 @@
 //! block threads
 //! macs length * vec * threads * 24
 //! bytes length * vec * threads * (elem + bytes_per_element)
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned line = blockIdx.x * THREADS + threadIdx.x, per = (unsigned)COLS / VEC;
     const unsigned outer = line / per, n = (line - outer * per) * VEC, m0 = outer * (unsigned)LENGTH;

@@ -100,7 +100,7 @@ HONE_FN reach reach_of(bool active, unsigned at, int size, int out, int before, 
     return r;
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC;
     if (at >= (unsigned)COUNT) return;

@@ -53,7 +53,7 @@ HONE_FN int taps_of(int first, int kernel, int dilation, int extent)
     return min(kernel, max(0, (extent - first + dilation - 1) / dilation));
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC, m = at / (unsigned)COLS, n = at - m * (unsigned)COLS;
     if (at >= (unsigned)COUNT) return;

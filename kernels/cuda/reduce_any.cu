@@ -43,7 +43,7 @@
 //! bytes length * 128 / team * 32
 #define TERM(at, d, m, s) ((at) / (unsigned)(d) % (unsigned)(m) * (unsigned)(s))
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned lane = threadIdx.x % TEAM, at = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     const unsigned base = TERM(at, KD0, KM0, KS0) + TERM(at, KD1, KM1, KS1) + TERM(at, KD2, KM2, KS2) + TERM(at, KD3, KM3, KS3);

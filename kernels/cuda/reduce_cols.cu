@@ -38,7 +38,7 @@ HONE_FN void sum_column(const hone_args &p, unsigned outer, unsigned n, total (&
     }
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     HONE_STATIC_SHARED float sums[YS][XS * VEC + 1], tops[KIND == 8 ? YS : 1][XS * VEC + 1];
     const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;

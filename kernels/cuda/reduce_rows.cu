@@ -20,7 +20,7 @@
 //! block max(team, 128)
 //! macs head_cols * 8 * max(team, 128) / team
 //! bytes head_cols * elem * max(team, 128) / team
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned lane = threadIdx.x % TEAM, m = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     total t = total_start();

@@ -95,7 +95,7 @@ HONE_FN void scale_by_norm(const hone_args &p, float (&x)[ITEMS][VEC], unsigned 
     EACH x[k][e] = norm == 0 ? 0 : x[k][e] / norm;
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned lane = threadIdx.x % TEAM, m = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     const bool here = m < (unsigned)ROWS;

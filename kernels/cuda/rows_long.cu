@@ -72,7 +72,7 @@ HONE_FN float2 measure(const hone_args &p, unsigned m)
     return make_float2(shift, rsqrtf(second / (float)COLS + EPSILON));
 }
 
-HONE_KERNEL __launch_bounds__(THREADS) hone_kernel(HONE_CONST_ARGS p)
+HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
     const unsigned m = blockIdx.x;
     const float2 map = measure(p, m);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the kernels of the nvrtc source against the reference on a GPU.
-//   gpu_nvrtc_smoke [-d DEVICE] [-n TACTICS] [-j THREADS] [-t] FILE...
+//   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET] [-n TACTICS] [-j THREADS] [-t] FILE...
 // FILE holds one problem a line. -n: tactics of each problem (3: the best estimated one and a spread; 0: all). -t: times every tactic
-// too (hot, events round 20 launches). All is compiled first, in parallel; then children of this process run the problems, so that a kernel
+// too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill is a failure. All is compiled first, in parallel; then children of this process run the problems, so that a kernel
 // that ruins its context or hangs costs one problem. Prints PASS/FAIL lines on stderr and one JSON object on stdout; exit 0 when all passed.
 #include <math.h>
 #include <pthread.h>
@@ -50,7 +50,7 @@ static struct {
     hone_target target;
     const char *device;
     int most, threads;
-    bool times;
+    bool times, compiles_only;
 } all = {.device = "cuda", .most = 3};
 
 // ---- choosing and compiling
@@ -394,6 +394,25 @@ static int print_summary(double compile_s, double run_s)
     return failed != 0;
 }
 
+// Without a device: what was compiled, and with what.
+static int print_compiled(double seconds)
+{
+    int failed = 0;
+    double slowest = 0;
+    for (int k = 0; k < all.n_jobs; k++) {
+        const job *j = &all.jobs[k];
+        char text[HONE_TACTIC_TEXT];
+        bool is_bad = j->status || j->blob.spill_bytes > 0;
+        hone_tactic_print(&j->tactic, text);
+        printf("%s %s  %d registers, %d bytes spilled, %zu bytes, %.0f ms  %s | %s\n", is_bad ? "FAIL" : "ok  ", text, j->blob.registers,
+               j->blob.spill_bytes, j->blob.size_bytes, j->compile_ms, j->why, all.problems[j->problem]);
+        failed += is_bad;
+        slowest = fmax(slowest, j->compile_ms);
+    }
+    printf("%d passed, %d failed; %.1f s, the slowest %.1f s\n", all.n_jobs - failed, failed, seconds, slowest / 1e3);
+    return failed != 0;
+}
+
 static int read_problems(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -436,13 +455,18 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[k], "-n") && k + 1 < argc) all.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-j") && k + 1 < argc) all.threads = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-t")) all.times = true;
+        else if (!strcmp(argv[k], "-c") && k + 1 < argc) {
+            all.compiles_only = true;
+            if (hone_target_parse(argv[++k], &all.target)) return fprintf(stderr, "%s\n", hone_error_text()), 2;
+        }
         else if (read_problems(argv[k])) return 2;
     }
-    if (find_target()) return 2;
+    if (!all.compiles_only && find_target()) return 2;
     int64_t begin = hone_clock_ns();
     for (int k = 0; k < all.n_problems; k++) choose(k);
     compile_all();
     int64_t compiled = hone_clock_ns();
+    if (all.compiles_only) return print_compiled((double)(compiled - begin) / 1e9);
     all.outcomes = mmap(NULL, sizeof *all.outcomes * (size_t)(all.n_jobs + 1), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     all.next = mmap(NULL, sizeof *all.next, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int status = run_all();

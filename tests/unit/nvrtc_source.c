@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/source_nvrtc_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/thread.h"
+#include "kernels/nvrtc.h"
+#include "tests/unit/unit.h"
+
+extern const hone_source hone_source_nvrtc;
+
+static hone_problem problem;
+static hone_target target;
+static hone_space space;
+static hone_tactic tactics[4096];
+static int n_tactics;
+
+static void set_target(const char *arch)
+{
+    char text[256];
+    snprintf(text, sizeof text, "cuda %s \"NVIDIA H200\" sms=132 mem=143771MiB clock=1980MHz power=700W", arch);
+    assert_int_equal(hone_target_parse(text, &target), HONE_OK);
+}
+
+static hone_status collect(void *user, const hone_tactic *tactic)
+{
+    (void)user;
+    if (n_tactics < 4096) tactics[n_tactics++] = *tactic;
+    return HONE_OK;
+}
+
+static hone_status enumerate(const char *text)
+{
+    hone_status status = hone_problem_parse(text, &problem);
+    n_tactics = 0;
+    memset(&space, 0, sizeof space);
+    if (!status) status = hone_source_nvrtc.space(&problem, &target, NULL, &space);
+    if (!status) status = hone_space_each(&hone_source_nvrtc, &problem, &target, &space, collect, NULL);
+    return status;
+}
+
+static void each_line(const char *path, void (*body)(const char *text))
+{
+    char line[2048];
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        if (*line && *line != '#') body(line);
+    }
+    fclose(file);
+}
+
+// ---- spaces
+
+static void check_tactic(const char *text, const hone_tactic *tactic)
+{
+    char spelled[HONE_TACTIC_TEXT], again[HONE_TACTIC_TEXT];
+    hone_tactic parsed;
+    hone_tactic_print(tactic, spelled);
+    if (hone_tactic_parse(spelled, &parsed)) fail_msg("%s: %s", spelled, hone_error_text());
+    hone_tactic_print(&parsed, again);
+    assert_string_equal(spelled, again);
+    if (hone_tactic_check(&parsed, &problem, &target)) fail_msg("%s for %s: %s", spelled, text, hone_error_text());
+    double ns = hone_source_nvrtc.estimate_ns(&problem, tactic, &target);
+    if (!(ns > 0 && ns < 1e9)) fail_msg("%s for %s: estimated at %g ns", spelled, text, ns);
+}
+
+static void check_space(const char *text)
+{
+    if (enumerate(text)) fail_msg("%s: %s", text, hone_error_text());
+    if (!n_tactics) fail_msg("%s: no tactic", text);
+    if (n_tactics > 80) fail_msg("%s: %d tactics are too many to try", text, n_tactics);
+    for (int k = 0; k < n_tactics; k += 1 + n_tactics / 4) check_tactic(text, &tactics[k]);
+}
+
+static void spaces_are_legal(void **state)
+{
+    (void)state;
+    set_target("sm_90");
+    each_line("tests/cases/nvrtc.txt", check_space);
+    each_line("tests/cases/nvrtc_large.txt", check_space);
+    set_target("sm_80");
+    each_line("tests/cases/nvrtc_large.txt", check_space);
+}
+
+static void declines_what_it_cannot(void **state)
+{
+    static const char *const texts[] = {"add a=f64:3 b=f64:3", "topk x=f32:9 k=3", "matmul a=f16:4x4 b=f32:4x4", "matmul a=f64:4x4 b=f64:4x4"};
+    (void)state;
+    set_target("sm_90");
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
+        if (enumerate(texts[k]) != HONE_DECLINED) fail_msg("%s was not declined: %d tactics, %s", texts[k], n_tactics, hone_error_text());
+}
+
+static void probes(void **state)
+{
+    (void)state;
+    set_target("sm_75");
+    assert_int_equal(hone_source_nvrtc.probe(&target, NULL), HONE_DECLINED);
+    assert_int_equal(hone_target_parse("cpu x86_64-avx2 \"some CPU\" threads=2", &target), HONE_OK);
+    assert_int_equal(hone_source_nvrtc.probe(&target, NULL), HONE_DECLINED);
+}
+
+static void exact_f32_uses_no_tensor_cores(void **state)
+{
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("matmul a=f32:512x512 b=f32:512x512"), HONE_OK);
+    for (int k = 0; k < n_tactics; k++) assert_string_not_equal(tactics[k].kernel, "gemm_tile");
+    assert_int_equal(enumerate("matmul a=f32:512x512 b=f32:512x512 math=tf32"), HONE_OK);
+    int n = 0;
+    for (int k = 0; k < n_tactics; k++) n += !strcmp(tactics[k].kernel, "gemm_tile");
+    assert_true(n > 0);
+}
+
+static void old_versions_are_refused(void **state)
+{
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("relu x=f16:4096"), HONE_OK);
+    hone_tactic old = tactics[0];
+    old.version--;
+    assert_int_equal(hone_source_nvrtc.valid(&problem, &old, &target), HONE_DECLINED);
+    old = tactics[0];
+    old.n--;
+    assert_int_equal(hone_source_nvrtc.valid(&problem, &old, &target), HONE_DECLINED);
+    old = tactics[0];
+    strcpy(old.kernel, "nothing");
+    assert_int_equal(hone_source_nvrtc.valid(&problem, &old, &target), HONE_DECLINED);
+}
+
+// ---- generated text
+
+static const char *tail_of(const char *text, hone_text *out, hone_args *args)
+{
+    static hone_bound bound;
+    if (enumerate(text) || hone_bound_init(&problem, &tactics[0], &target, &bound)) fail_msg("%s: %s", text, hone_error_text());
+    hone_text_init(out);
+    assert_int_equal(hone_bound_text(&bound, out, args), HONE_OK);
+    return hone_text_get(out);
+}
+
+static void check_tail(const char *text, const char *const *parts)
+{
+    hone_text out;
+    hone_args args;
+    const char *made = tail_of(text, &out, &args);
+    for (; *parts; parts++)
+        if (!strstr(made, *parts)) fail_msg("%s: no \"%s\" in\n%.2500s", text, *parts, strstr(made, "typedef") ? strstr(made, "typedef") : made);
+    hone_text_clear(&out);
+}
+
+static void tails(void **state)
+{
+    (void)state;
+    set_target("sm_90");
+    check_tail("matmul a=f16:64x64 b=f16:64x64 | add a=$0 b=f16:64 | relu x=$1",
+               (const char *const[]){"float o0[V]; hone_load(o0, (const f16 *)p.in[2] + (0 + n));", "const hone_x tx = x[e];",
+                                     "const float t1 = ((float)tx + (float)o0[e]);", "const float t2 = (fmaxf((float)t1, 0.0f));", "r[e] = t2;", NULL});
+    check_tail("conv x=f16:2x8x8x16:nhwc w=f16:32x3x3x16:nhwc b=f16:32 pad=1 | mul a=$0 b=f16:2x1x1x32:nhwc",
+               (const char *const[]){"const hone_x tx = x[e] + o1[e];", "hone_load(o0, (const f16 *)p.in[3] + (0 + (m / (unsigned)p.i[", "+ n));", NULL});
+    check_tail("add a=f16:4x64 b=f16: | sigmoid x=$0 | mul a=$1 b=f16:4x64",
+               (const char *const[]){"hone_fill(o1, (const f16 *)p.in[1] + (0));", "hone_load(o0, (const f16 *)p.in[0] + (lin));", NULL});
+    check_tail("add a=f32:4x5x6 b=f32:4x1x6",
+               (const char *const[]){"(0 + (m / (unsigned)p.i[", "+ n));", NULL});
+    check_tail("less a=f32:4x6 b=f32:6 | where c=$0 a=f32:4x6 b=f32:4x6",
+               (const char *const[]){"const i64 t0 = ((float)o0[e] < (float)o1[e]) ? 1 : 0;", "((float)t0 != 0 ? (float)o2[e] : (float)o3[e])", NULL});
+    check_tail("cast x=f32:40 to=i32", (const char *const[]){"const i64 t0 = (i32)((i64)o0[e]);", "typedef i32 hone_out;", NULL});
+    check_tail("clip x=f32:40 min=0 max=6", (const char *const[]){"fminf(fmaxf((float)o0[e], (0.0f)), (6.0f))", NULL});
+    check_tail("transpose x=f16:8x16x32 perm=1,0,2", (const char *const[]){"hone_load(o0, (const f16 *)p.in[0] + (0 + ", "r[e] = o0[e];", NULL});
+}
+
+// One text, so one machine code, serves shapes of one structure.
+static void text_does_not_depend_on_sizes(void **state)
+{
+    char first[HONE_ARTIFACT_KEY], second[HONE_ARTIFACT_KEY];
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("matmul a=f16:256x768 b=f16:768x3072 | add a=$0 b=f16:3072"), HONE_OK);
+    hone_tactic tactic = tactics[0];
+    assert_int_equal(hone_source_nvrtc.key(&problem, &tactic, &target, first), HONE_OK);
+    assert_int_equal(enumerate("matmul a=f16:512x1024 b=f16:1024x768 | add a=$0 b=f16:768"), HONE_OK);
+    assert_int_equal(hone_source_nvrtc.key(&problem, &tactic, &target, second), HONE_OK);
+    assert_string_equal(first, second);
+    assert_int_equal(enumerate("matmul a=f16:512x1024 b=f16:1024x768 | sub a=$0 b=f16:768"), HONE_OK);
+    assert_int_equal(hone_source_nvrtc.key(&problem, &tactic, &target, second), HONE_OK);
+    assert_string_not_equal(first, second);
+}
+
+// ---- compiling, with no GPU: a sample; all of it is tests/kernels_compile.sh
+
+typedef struct task {
+    const char *arch, *text, *kernel;
+    char why[512];
+} task;
+
+static task tasks[] = {
+    {.arch = "sm_90", .text = "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1 | add a=$0 b=f16:1x56x56x64:nhwc | relu x=$1", .kernel = "conv_tile"},
+    {.arch = "sm_80", .text = "conv x=bf16:8x56x56x64:nhwc w=bf16:64x3x3x64:nhwc pad=1", .kernel = "conv_tile"},
+    {.arch = "sm_90", .text = "conv x=f32:1x56x56x3:nhwc w=f32:64x3x3x3:nhwc b=f32:64", .kernel = "conv_ffma"},
+    {.arch = "sm_90", .text = "matmul a=f16:128x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_tile"},
+    {.arch = "sm_80", .text = "matmul a=f32:128x768 b=f32:768x3072 math=tf32", .kernel = "gemm_tile"},
+    {.arch = "sm_90", .text = "matmul a=f32:512x512 b=f32:512x512", .kernel = "gemm_ffma"},
+    {.arch = "sm_90", .text = "matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1", .kernel = "gemv_rows"},
+    {.arch = "sm_90", .text = "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 mask=f16:1x1x1x128 scale=0.125", .kernel = "attention"},
+    {.arch = "sm_80", .text = "attention q=f32:1x64x2x64 k=f32:1x64x2x64 v=f32:1x64x2x64 scale=0.125", .kernel = "attention_simt"},
+    {.arch = "sm_90", .text = "conv x=f16:1x14x14x480:nhwc w=f16:480x5x5x1:nhwc b=f16:480 pad=2 group=480 | hardswish x=$0", .kernel = "depthwise"},
+    {.arch = "sm_90", .text = "add a=f16:128x768 b=f16:128x768 | layernorm x=$0 scale=f16:768 b=f16:768", .kernel = "rows"},
+    {.arch = "sm_80", .text = "maxpool x=f16:1x112x112x64:nhwc kernel=3,3 stride=2 pad=1", .kernel = "pool"},
+    {.arch = "sm_90", .text = "reduce x=f16:1x7x7x2048:nhwc kind=mean axes=2,3", .kernel = "reduce_cols"},
+    {.arch = "sm_90", .text = "identity x=f32:1x3x224x224 out=f16:nhwc", .kernel = "transpose"},
+    {.arch = "sm_80", .text = "add a=f16:4096 b=f16:4096 | relu x=$0", .kernel = "elementwise"},
+};
+
+static void compile_task(void *user, int64_t begin, int64_t end, int worker)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    (void)user, (void)worker;
+    for (int64_t k = begin; k < end; k++) {
+        task *t = &tasks[k];
+        hone_problem *mine = calloc(1, sizeof *mine);
+        hone_tactic tactic = {.n = 0};
+        hone_blob blob = {.data = NULL};
+        pthread_mutex_lock(&lock);         // enumeration uses this file's one space
+        set_target(t->arch);
+        hone_target to = target;
+        hone_status status = enumerate(t->text);
+        for (int i = 0; i < n_tactics; i++)
+            if (!strcmp(tactics[i].kernel, t->kernel)) tactic = tactics[i];
+        *mine = problem;
+        pthread_mutex_unlock(&lock);
+        if (!status && !tactic.n) status = hone_fail(HONE_INTERNAL, "kernel %s does not serve it", t->kernel);
+        if (!status) status = hone_source_nvrtc.compile(mine, &tactic, &to, &blob);
+        if (!status && blob.spill_bytes > 0) status = hone_fail(HONE_INTERNAL, "%d bytes are spilled", blob.spill_bytes);
+        if (!status && (blob.registers < 8 || blob.size_bytes < 1000)) status = hone_fail(HONE_INTERNAL, "no resources in the log");
+        snprintf(t->why, sizeof t->why, "%s", status ? hone_error_text() : "");
+        hone_free(blob.data);
+        free(mine);
+    }
+}
+
+static void compiles_without_spills(void **state)
+{
+    const int n = sizeof tasks / sizeof *tasks;
+    (void)state;
+    hone_parallel(n, 1, hone_cpu_count(), compile_task, NULL);
+    for (int k = 0; k < n; k++)
+        if (*tasks[k].why) fail_msg("%s on %s for %s: %s", tasks[k].kernel, tasks[k].arch, tasks[k].text, tasks[k].why);
+}
+
+int test_nvrtc_source(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spaces_are_legal), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(probes),
+        cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused), cmocka_unit_test(tails),
+        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(compiles_without_spills),
+    };
+    return cmocka_run_group_tests_name("nvrtc_source", tests, NULL, NULL);
+}
