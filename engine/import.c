@@ -89,11 +89,15 @@ static const onnx_function *find_function(const onnx_import *im, const onnx_node
     return NULL;
 }
 
-static bool is_known(const onnx_import *im, const onnx_node *node)
+// Why an operator is refused as such; NULL when it is known, though a node of it may still be refused.
+static const char *refusal(const onnx_import *im, const onnx_node *node)
 {
     const char *line;
-    if (find_function(im, node)) return true;
-    return !*node->domain && (onnx_direct_find(node->op_type, &line) || onnx_rule_find(im, node->op_type));
+    if (find_function(im, node)) return NULL;
+    if (*node->domain) return hone_arena_printf(im->model->arena, "domain %s is not known", node->domain);
+    const onnx_rule *rule = onnx_rule_find(im, node->op_type);
+    if (rule) return rule->handle ? NULL : rule->word;
+    return onnx_direct_find(node->op_type, &line) ? NULL : "the operator is not supported";
 }
 
 static hone_status check_count(const onnx_node *node, int n, int least, int most, const char *what)
@@ -118,12 +122,12 @@ static hone_status run_rule(onnx_import *im, const int *in, int n_in, int *out)
     const onnx_function *function = find_function(im, node);
     if (node->strange) return hone_fail(HONE_MODEL, "its %s is not understood", node->strange);
     if (function) return run_function(im, function, in, n_in, out);
-    if (*node->domain) return hone_fail(HONE_MODEL, "domain %s is not known", node->domain);
+    const char *why = refusal(im, node);
+    if (why) return hone_fail(HONE_MODEL, "%s", why);
     if (node->n_attrs > 64) return hone_fail(HONE_MODEL, "it has more than 64 attributes");
     const onnx_rule *rule = onnx_rule_find(im, node->op_type);
     const char *line;
     const hone_op *op = rule ? NULL : onnx_direct_find(node->op_type, &line);
-    if (!rule && !op) return hone_fail(HONE_MODEL, "the operator is not supported");
     hone_status status;
     if (rule) {
         HONE_TRY(check_count(node, n_in, rule->min_in, rule->max_in, "operands"));
@@ -202,9 +206,10 @@ static hone_status try_node(onnx_import *im, const onnx_node *node, int *in, int
     int n_in, first_value = im->graph->n_values;
     bool lost;
     hone_status status = find_operands(im, node, in, &n_in, &lost);
-    *listed = status == HONE_OK && lost && is_known(im, node);      // its own turn comes when what it reads is supported
+    const char *why = status == HONE_OK && lost ? refusal(im, node) : NULL;
+    *listed = status == HONE_OK && lost && !why;          // its own turn comes when what it reads is supported
     if (*listed) return HONE_MODEL;
-    if (status == HONE_OK && lost) return hone_fail(HONE_MODEL, "the operator is not supported");
+    if (why) return hone_fail(HONE_MODEL, "%s", why);
     if (status != HONE_OK) return status;
     for (int k = 0; k < node->n_outputs; k++) out[k] = -1;
     HONE_TRY(run_rule(im, in, n_in, out));
@@ -656,8 +661,8 @@ static void count_nodes(onnx_import *im)
     for (int k = 0; k < graph->n_nodes; k++) {
         hone_import_count *count = count_of(im->report, &graph->nodes[k]);
         if (count) count->nodes++;
-        if (!count || is_known(im, &graph->nodes[k])) continue;
-        list_node(im, &graph->nodes[k], base_name(&graph->nodes[k]), "the operator is not supported");
+        const char *why = refusal(im, &graph->nodes[k]);
+        if (count && why) list_node(im, &graph->nodes[k], base_name(&graph->nodes[k]), why);
     }
 }
 

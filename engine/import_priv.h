@@ -62,7 +62,7 @@ typedef struct onnx_rule {
     const char *op_type;
     int since, until;                  // opsets, 0: any
     int min_in, max_in, max_out;
-    onnx_handler handle;
+    onnx_handler handle;               // NULL: refused, and word says why
     const char *word;                  // for handlers that serve several operators
 } onnx_rule;
 

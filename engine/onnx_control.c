@@ -17,12 +17,6 @@ static hone_status branch(onnx_import *im, const int *in, int n_in, int *out)
     return onnx_import_branch(im, condition ? yes->g : no->g, condition ? "then" : "else", im->node->n_outputs, out);
 }
 
-static hone_status refuse(onnx_import *im, const int *in, int n_in, int *out)
-{
-    (void)in, (void)n_in, (void)out;
-    return hone_fail(HONE_MODEL, "%s", onnx_rule_word(im));
-}
-
 #define ANY 0, HONE_IMPORT_OPERANDS, HONE_IMPORT_OPERANDS
 
 static const char loops[] = "loops run a number of times that only the running network knows";
@@ -35,38 +29,38 @@ static const char signals[] = "signal transforms are not supported";
 
 const onnx_rule onnx_rules_control[] = {
     {"If", 0, 0, 1, 1, HONE_IMPORT_OPERANDS, branch, NULL},
-    {"Loop", 0, 0, ANY, refuse, loops},
-    {"Scan", 0, 0, ANY, refuse, loops},
-    {"SequenceMap", 0, 0, ANY, refuse, sequences},
-    {"SequenceAt", 0, 0, ANY, refuse, sequences},
-    {"SequenceConstruct", 0, 0, ANY, refuse, sequences},
-    {"SequenceEmpty", 0, 0, ANY, refuse, sequences},
-    {"SequenceErase", 0, 0, ANY, refuse, sequences},
-    {"SequenceInsert", 0, 0, ANY, refuse, sequences},
-    {"SequenceLength", 0, 0, ANY, refuse, sequences},
-    {"SplitToSequence", 0, 0, ANY, refuse, sequences},
-    {"ConcatFromSequence", 0, 0, ANY, refuse, sequences},
-    {"Optional", 0, 0, ANY, refuse, sequences},
-    {"OptionalGetElement", 0, 0, ANY, refuse, sequences},
-    {"OptionalHasElement", 0, 0, ANY, refuse, sequences},
-    {"RandomNormal", 0, 0, ANY, refuse, random_numbers},
-    {"RandomNormalLike", 0, 0, ANY, refuse, random_numbers},
-    {"RandomUniform", 0, 0, ANY, refuse, random_numbers},
-    {"RandomUniformLike", 0, 0, ANY, refuse, random_numbers},
-    {"Multinomial", 0, 0, ANY, refuse, random_numbers},
-    {"Bernoulli", 0, 0, ANY, refuse, random_numbers},
-    {"StringNormalizer", 0, 0, ANY, refuse, strings},
-    {"StringConcat", 0, 0, ANY, refuse, strings},
-    {"StringSplit", 0, 0, ANY, refuse, strings},
-    {"RegexFullMatch", 0, 0, ANY, refuse, strings},
-    {"TfIdfVectorizer", 0, 0, ANY, refuse, strings},
-    {"RNN", 0, 0, ANY, refuse, recurrent},
-    {"GRU", 0, 0, ANY, refuse, recurrent},
-    {"LSTM", 0, 0, ANY, refuse, recurrent},
-    {"Unique", 0, 0, ANY, refuse, data_shape},
-    {"NonMaxSuppression", 0, 0, ANY, refuse, data_shape},
-    {"DFT", 0, 0, ANY, refuse, signals},
-    {"STFT", 0, 0, ANY, refuse, signals},
-    {"MelWeightMatrix", 0, 0, ANY, refuse, signals},
+    {"Loop", 0, 0, ANY, NULL, loops},
+    {"Scan", 0, 0, ANY, NULL, loops},
+    {"SequenceMap", 0, 0, ANY, NULL, sequences},
+    {"SequenceAt", 0, 0, ANY, NULL, sequences},
+    {"SequenceConstruct", 0, 0, ANY, NULL, sequences},
+    {"SequenceEmpty", 0, 0, ANY, NULL, sequences},
+    {"SequenceErase", 0, 0, ANY, NULL, sequences},
+    {"SequenceInsert", 0, 0, ANY, NULL, sequences},
+    {"SequenceLength", 0, 0, ANY, NULL, sequences},
+    {"SplitToSequence", 0, 0, ANY, NULL, sequences},
+    {"ConcatFromSequence", 0, 0, ANY, NULL, sequences},
+    {"Optional", 0, 0, ANY, NULL, sequences},
+    {"OptionalGetElement", 0, 0, ANY, NULL, sequences},
+    {"OptionalHasElement", 0, 0, ANY, NULL, sequences},
+    {"RandomNormal", 0, 0, ANY, NULL, random_numbers},
+    {"RandomNormalLike", 0, 0, ANY, NULL, random_numbers},
+    {"RandomUniform", 0, 0, ANY, NULL, random_numbers},
+    {"RandomUniformLike", 0, 0, ANY, NULL, random_numbers},
+    {"Multinomial", 0, 0, ANY, NULL, random_numbers},
+    {"Bernoulli", 0, 0, ANY, NULL, random_numbers},
+    {"StringNormalizer", 0, 0, ANY, NULL, strings},
+    {"StringConcat", 0, 0, ANY, NULL, strings},
+    {"StringSplit", 0, 0, ANY, NULL, strings},
+    {"RegexFullMatch", 0, 0, ANY, NULL, strings},
+    {"TfIdfVectorizer", 0, 0, ANY, NULL, strings},
+    {"RNN", 0, 0, ANY, NULL, recurrent},
+    {"GRU", 0, 0, ANY, NULL, recurrent},
+    {"LSTM", 0, 0, ANY, NULL, recurrent},
+    {"Unique", 0, 0, ANY, NULL, data_shape},
+    {"NonMaxSuppression", 0, 0, ANY, NULL, data_shape},
+    {"DFT", 0, 0, ANY, NULL, signals},
+    {"STFT", 0, 0, ANY, NULL, signals},
+    {"MelWeightMatrix", 0, 0, ANY, NULL, signals},
     {0},
 };
