@@ -54,6 +54,7 @@ static void print_list(request *asked, const hone_worklist *list)
     hone_json_init(&json, &asked->text);
     if (asked->json) {
         hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "schema", "hone.problems.1");
         hone_json_int(&json, "count", (int64_t)list->count);
         hone_json_open(&json, "problems", '[');
     }

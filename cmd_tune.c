@@ -280,6 +280,7 @@ static void say_json(hone_text *text, const request *asked, const hone_tune_repo
     };
     hone_json_init(&json, text);
     hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "schema", "hone.tune.1");
     hone_json_text(&json, "device", hone_tune_get_device(asked->tune)->device);
     hone_json_text(&json, "toolchain", hone_tune_get_device(asked->tune)->toolchain);
     hone_json_text(&json, "timer", hone_tune_get_device(asked->tune)->timer);
@@ -310,7 +311,7 @@ static hone_status open_tune(request *asked)
     char host[128] = "";
     hone_tune_options tune = {
         .supervisor = {.worker = asked->worker, .floor_ns = (int64_t)(asked->floor_s * 1e9), .stop = &stop, .verbose = asked->verbose},
-        .store = asked->store, .command = asked->command, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
+        .store = asked->store, .dry_run = asked->dry_run, .command = asked->command, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
         .user = asked,
     };
     if (gethostname(host, sizeof host - 1)) *host = 0;
@@ -422,16 +423,12 @@ static hone_status dry_run(request *asked)
     hone_status status;
     HONE_TRY(hone_store_open_default(asked->db && access(asked->db, F_OK) ? NULL : asked->db, false, &asked->store));
     asked->worker.busy = true;         // nothing is timed
-    hone_store *store = asked->store;
-    asked->store = NULL;
-    status = open_tune(asked);
-    asked->store = store;
-    HONE_TRY(status);
+    HONE_TRY(open_tune(asked));
     HONE_TRY(list_networks(asked, hone_tune_get_device(asked->tune)->device));
     HONE_TRY(gather(asked, &problems, &count));
     HONE_TRY(hone_tune_list(asked->tune, problems, count, list_candidate, &l));
     if (asked->json)
-        printf("{\"problems\": %lld, \"candidates\": %lld, \"seconds\": %.1f}\n", (long long)l.problems, (long long)l.candidates, l.estimate_ns / 1e9);
+        printf("{\"schema\": \"hone.tune.dry.1\", \"problems\": %lld, \"candidates\": %lld, \"seconds\": %.1f}\n", (long long)l.problems, (long long)l.candidates, l.estimate_ns / 1e9);
     else
         printf("%lld problems, %lld candidates, about %.0f s\n", (long long)l.problems, (long long)l.candidates, l.estimate_ns / 1e9);
 out:

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cmd_worklist.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/file.h"
 #include "cmd.h"
 
 #define LIST_BYTES_MAX ((size_t)256 << 20)
@@ -36,25 +36,27 @@ hone_status hone_worklist_add_lines(hone_worklist *list, const char *text)
     return status;
 }
 
-static hone_status read_input(char **data)
+// A list may come through a pipe, so its size is not known.
+static hone_status read_stream(FILE *file, const char *path, hone_text *text)
 {
-    hone_text text;
     char piece[65536];
-    hone_text_init(&text);
-    for (size_t got; (got = fread(piece, 1, sizeof piece, stdin)) && text.size < LIST_BYTES_MAX;) hone_text_append(&text, piece, got);
-    hone_status status = hone_text_status(&text);
-    *data = status ? NULL : text.size ? hone_text_take(&text) : hone_strdup("");
-    hone_text_clear(&text);
-    return status ? status : *data ? HONE_OK : HONE_NO_MEMORY;
+    for (size_t got; (got = fread(piece, 1, sizeof piece, file)) && text->size < LIST_BYTES_MAX;) hone_text_append(text, piece, got);
+    if (ferror(file)) return hone_fail(HONE_IO, "cannot read %s: %s", path, strerror(errno));
+    if (text->size >= LIST_BYTES_MAX) return hone_fail(HONE_USAGE, "the list %s is larger than %zu MiB", path, LIST_BYTES_MAX >> 20);
+    return hone_text_status(text);
 }
 
 hone_status hone_worklist_read(hone_worklist *list, const char *path)
 {
-    char *data = NULL;
-    size_t size;
-    hone_status status = strcmp(path, "-") ? hone_file_read(path, LIST_BYTES_MAX, &data, &size) : read_input(&data);
-    if (status == HONE_OK) status = hone_worklist_add_lines(list, data);
-    hone_free(data);
+    bool is_input = !strcmp(path, "-");
+    FILE *file = is_input ? stdin : fopen(path, "re");
+    hone_text text;
+    if (!file) return hone_fail(HONE_IO, "cannot open the list %s: %s", path, strerror(errno));
+    hone_text_init(&text);
+    hone_status status = read_stream(file, path, &text);
+    if (status == HONE_OK) status = hone_worklist_add_lines(list, hone_text_get(&text));
+    hone_text_clear(&text);
+    if (!is_input) fclose(file);
     return status;
 }
 

@@ -73,7 +73,7 @@ static hone_status put_run(hone_tune *t)
         .effort = hone_effort_name(hone_tune_effort(t)), .writer = "local", .sequence = -1, .private_host = t->options.host,
         .private_gpu_uuid = t->supervisor.uuid,
     };
-    return t->options.store ? hone_store_put_run(t->options.store, &run, &t->ledger.run) : HONE_OK;
+    return t->ledger.store ? hone_store_put_run(t->options.store, &run, &t->ledger.run) : HONE_OK;
 }
 
 hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune)
@@ -82,7 +82,7 @@ hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune)
     if (!t) return HONE_NO_MEMORY;
     t->options = *options;
     t->start_ns = hone_clock_ns();
-    hone_ledger_init(&t->ledger, options->store);
+    hone_ledger_init(&t->ledger, options->dry_run ? NULL : options->store);
     hone_supervisor_options supervisor = options->supervisor;
     supervisor.meanwhile = write_ledger;
     supervisor.user = &t->ledger;

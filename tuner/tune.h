@@ -25,7 +25,8 @@ typedef struct hone_tune_report {
 
 typedef struct hone_tune_options {
     hone_supervisor_options supervisor;
-    hone_store *store;                 // borrowed; NULL for a dry run
+    hone_store *store;                 // borrowed; may be NULL for a dry run
+    bool dry_run;                      // nothing is written
     const char *command;               // as text, for the run's row
     const char *host;                  // kept private; may be NULL
     double time_limit_s;               // 0: none
