@@ -170,7 +170,7 @@ static hone_status say_json(const outcome *o, const char *path)
     hone_id_print(&digest, hex);
     hone_json_open(&json, NULL, '{');
     const struct { const char *key, *value; } texts[] = {
-        {"plan", path}, {"digest", hex}, {"network", plan->network}, {"device", plan->device}, {"toolchain", plan->toolchain},
+        {"schema", "hone.build.1"}, {"plan", path}, {"digest", hex}, {"network", plan->network}, {"device", plan->device}, {"toolchain", plan->toolchain},
         {"precisions", plan->precisions},
     };
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) hone_json_text(&json, texts[k].key, texts[k].value);
@@ -257,6 +257,7 @@ int hone_cmd_build(int argc, char **argv)
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
     asked->precision = "fp32";
     asked->workspace_bytes = -1;
+    argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argv[0] = "hone build";
     argp_parse(&argp, argc, argv, 0, NULL, asked);
     hone_status status = run(asked);

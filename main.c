@@ -15,7 +15,13 @@ static const struct {
     {"problems", "prints the work list of a network", hone_cmd_problems},
     {"tune", "measures tactics and remembers them", hone_cmd_tune},
     {"worker", "runs tactics for tune; not for people", hone_cmd_worker},
+    {"build", "makes a plan of a network and a database", hone_cmd_build},
+    {"plan", "prints what stands in a plan", hone_cmd_plan},
+    {"run", "runs a plan: times, per step too, and the comparison with the reference", hone_cmd_run},
+    {"why", "tells why a plan runs a layer as it does", hone_cmd_why},
     {"db", "shows, dumps, loads, merges and checks databases", hone_cmd_db},
+    {"devices", "prints what devices are here and why others are not", hone_cmd_devices},
+    {"doctor", "prints libraries, versions and where they are, and the database", hone_cmd_doctor},
 };
 
 enum { VERBS = sizeof verbs / sizeof *verbs };
@@ -24,7 +30,9 @@ static int print_help(FILE *to, int code)
 {
     fprintf(to, "usage: hone VERB [OPTION...] [ARGUMENT...]\n\n");
     for (int k = 0; k < VERBS; k++) fprintf(to, "  %-10s %s\n", verbs[k].name, verbs[k].help);
-    fprintf(to, "\n`hone VERB --help` says more.\n");
+    fprintf(to, "\n`hone VERB --help` says more. Exit codes: 0 ok, 1 internal, 2 usage, 3 the model cannot be imported, 4 a numeric\n"
+                "check failed, 5 the database lacks entries, 7 a database or plan is damaged or too new, 8 no usable device, 75 try\n"
+                "again later.\n");
     return code;
 }
 
