@@ -236,7 +236,7 @@ hone_status onnx_emit_reduce(onnx_import *im, const char *kind, int x, int n_axe
     hone_status status;
     HONE_TRY(hone_call_init(&call, "reduce", 1));
     HONE_TRY(hone_call_set_word(&call, "kind", kind));
-    HONE_TRY(hone_call_set_ints(&call, "axes", axes, n_axes));
+    HONE_TRY(hone_call_set_ints(&call, "axes", n_axes ? axes : &(int64_t){0}, n_axes));
     HONE_TRY(hone_call_set_ints(&call, "keep", &(int64_t){keep}, 1));
     HONE_TRY(onnx_emit(im, &call, &x, value));
 out:
