@@ -235,7 +235,7 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
     bench->buffers.device = bench->device;
     int cpus = hone_cpu_count();
     // Work beside a measurement spoils the times of a CPU, not those of a GPU; two processors stay free to drive that one.
-    bool is_apart = !strcmp(bench->device->api->kind, "cuda");
+    bool is_apart = strcmp(bench->device->api->kind, "cpu") != 0;
     bench->threads = cpus < COMPARE_THREADS ? cpus : COMPARE_THREADS;
     hone_ahead_options ahead = {.target = bench->device->target, .effort = options->effort, .seed = options->seed, .helpers = cpus,
                                 .threads = !is_apart ? 0 : cpus > 3 ? cpus - 2 : 1};

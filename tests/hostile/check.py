@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds what hone-hostile stored to what its tactics do: check.py HOSTILE.db GOOD.db SUMMARY.json"""
+"""Holds what hone-hostile stored to what its tactics do: check.py HOSTILE.db GOOD.db SUMMARY.json [GPU.db]"""
 import collections
 import json
 import re
@@ -44,6 +44,11 @@ check(summary["left"] == 0 and summary["refused"] == 0 and not summary["stopped"
 with_faults = statistics.median(m for _, _, verdict, m, _ in hostile if verdict == "ok")
 without = statistics.median(m for _, _, verdict, m, _ in good if verdict == "ok")
 check(abs(with_faults / without - 1) <= 0.02, f"times among faults are those of a run without: {with_faults:.0f} and {without:.0f} ns")
+GPU_VERDICTS = ["ok", "launch", "launch", "launch", "timeout", "timeout", "workspace", "wrong", "wrong", "unstable"]
+if len(sys.argv) > 4:
+    for _, tactic, verdict, _, note in rows(sys.argv[4]):
+        fault = int(re.search(r"fault=(\d+)", tactic).group(1))
+        check(verdict == GPU_VERDICTS[fault], f"recorded on a GPU: {tactic} is {GPU_VERDICTS[fault]}, got {verdict} {note}")
 print(f"{summary['suspects']} tried again alone, {summary['workers']} workers, {summary['seconds']:.1f} s")
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed != 0)

@@ -10,4 +10,10 @@ tune() { "$hostile" tune "$out/list" --effort exhaustive --warm --deadline-floor
 tune --db "$out/hostile.db" --sources hostile >"$out/summary.json"
 tune --db "$out/good.db" --sources good >"$out/good.json"
 cat "$out/summary.json"
-python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json"
+gpu=()
+if [ -e tests/hostile/gpu.replay ]; then      # tests/hostile/record_gpu.sh
+    grep -v '^#' tests/hostile/gpu.replay | cut -f1 | grep ' ' | sort -u >"$out/gpu.list"
+    "$hostile" tune "$out/gpu.list" --device replay:tests/hostile/gpu.replay --deadline-floor 0.3 --progress none --db "$out/gpu.db"
+    gpu=("$out/gpu.db")
+fi
+python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json" "${gpu[@]}"
