@@ -9,8 +9,7 @@
 typedef struct printer {
     const hone_region *region;
     hone_text *text;
-    int32_t *ints;
-    int n_ints;
+    hone_args *args;
     hone_status status;
 } printer;
 
@@ -28,11 +27,11 @@ static const char *value_type(hone_dtype dtype)
 
 static void print_int(printer *p, int64_t value)
 {
-    if (p->n_ints == HONE_ARGS_INTS) p->status = hone_fail(HONE_DECLINED, "the chain needs more than %d numbers", HONE_ARGS_INTS);
+    if (p->args->n_ints == HONE_ARGS_INTS) p->status = hone_fail(HONE_DECLINED, "the chain needs more than %d numbers", HONE_ARGS_INTS);
     if (value > INT32_MAX || value < INT32_MIN) p->status = hone_fail(HONE_DECLINED, "%lld does not fit 31 bits", (long long)value);
     if (p->status) return;
-    p->ints[p->n_ints] = (int32_t)value;
-    hone_text_printf(p->text, "p.i[%d]", p->n_ints++);
+    p->args->ints[p->args->n_ints] = (int32_t)value;
+    hone_text_printf(p->text, "p.i[%d]", p->args->n_ints++);
 }
 
 static void print_term(printer *p, const hone_term *term, char coordinate)
@@ -69,6 +68,22 @@ static void print_load(printer *p, int k)
     hone_text_printf(p->text, ")");
     if (load->inner && load->inner != 1 && !load->is_dense) hone_text_printf(p->text, ", "), print_int(p, load->inner);
     hone_text_printf(p->text, ");\n");
+}
+
+size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, unsigned char *buffer)
+{
+    unsigned char *at = buffer;
+    memcpy(at, in, (size_t)args->n_in * 8);
+    at += args->n_in * 8;
+    memcpy(at, out, (size_t)args->n_out * 8);
+    at += args->n_out * 8;
+    memcpy(at, &workspace, 8);
+    memcpy(at + 8, args->reals, (size_t)args->n_reals * 4);
+    at += 8 + args->n_reals * 4;
+    memcpy(at, args->ints, (size_t)args->n_ints * 4);
+    at += args->n_ints * 4;
+    while ((at - buffer) % 8) *at++ = 0;
+    return (size_t)(at - buffer);
 }
 
 // ---- steps
@@ -259,15 +274,14 @@ static void print_loop(printer *p)
     hone_text_printf(p->text, ";\n    }\n}\n");
 }
 
-static hone_status finish(printer *p, int *n_ints)
+static hone_status finish(printer *p)
 {
-    *n_ints = p->n_ints;
     return p->status ? p->status : hone_text_status(p->text);
 }
 
-hone_status hone_region_print_tail(const hone_region *region, hone_text *text, int32_t *ints, int *n_ints)
+hone_status hone_region_print_tail(const hone_region *region, hone_text *text, hone_args *args)
 {
-    printer p = {.region = region, .text = text, .ints = ints, .n_ints = *n_ints};
+    printer p = {.region = region, .text = text, .args = args};
     const hone_problem *problem = region->problem;
     bool has_x = region->x_step >= 0 || region->x_load >= 0;
     hone_dtype x = region->x_step >= 0 ? problem->steps[region->x_step].out[0].dtype
@@ -279,22 +293,22 @@ hone_status hone_region_print_tail(const hone_region *region, hone_text *text, i
     print_loads(&p);
     print_loop(&p);
     hone_text_printf(text, "#define HONE_COLS ((unsigned)");
-    if (p.n_ints < HONE_ARGS_INTS) print_int(&p, region->cols);
+    print_int(&p, region->cols);
     hone_text_printf(text, ")\n"
                            "template <int V> HONE_FN void hone_put(const hone_args &p, const hone_r (&r)[V], const unsigned m, const unsigned n)\n"
                            "{\n    hone_store((hone_out *)p.out[0] + (m * HONE_COLS + n), r);\n}\n");
     if (has_x)
         hone_text_printf(text, "template <int V> HONE_FN void hone_tail(const hone_args &p, const hone_x (&x)[V], const unsigned m, const unsigned n)\n"
                                "{\n    hone_r r[V];\n    hone_eval(p, x, m, n, r);\n    hone_put(p, r, m, n);\n}\n");
-    return finish(&p, n_ints);
+    return finish(&p);
 }
 
-hone_status hone_region_print_head(const hone_region *region, hone_text *text, int32_t *ints, int *n_ints)
+hone_status hone_region_print_head(const hone_region *region, hone_text *text, hone_args *args)
 {
-    printer p = {.region = region, .text = text, .ints = ints, .n_ints = *n_ints};
+    printer p = {.region = region, .text = text, .args = args};
     hone_text_printf(text, "typedef %s hone_h;\n", value_type(dtype_of_ref(region->problem, &region->result)));
     hone_text_printf(text, "template <int V> HONE_FN void hone_head(const hone_args &p, const unsigned m, const unsigned n, hone_h (&r)[V])\n");
     print_loads(&p);
     print_loop(&p);
-    return finish(&p, n_ints);
+    return finish(&p);
 }

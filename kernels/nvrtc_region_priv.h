@@ -14,14 +14,18 @@
 #define HONE_ARGS_INTS 320
 #define HONE_ARGS_REALS 8
 
-// What every kernel takes, by value; struct hone_args of hone.cuh.
+// What a kernel takes by value besides pointers. Its struct hone_args (hone.cuh) holds as many of each kind as it uses, in this order:
+// operands, outputs, workspace, reals, ints.
 typedef struct hone_args {
-    const void *in[HONE_OPERANDS_MAX];
-    void *out[HONE_OUTPUTS_MAX];
-    void *ws;
-    float f[HONE_ARGS_REALS];
-    int32_t i[HONE_ARGS_INTS];
+    int n_in, n_out, n_reals, n_ints;
+    float reals[HONE_ARGS_REALS];
+    int32_t ints[HONE_ARGS_INTS];
 } hone_args;
+
+#define HONE_ARGS_BYTES ((HONE_OPERANDS_MAX + HONE_OUTPUTS_MAX + 1) * 8 + (HONE_ARGS_REALS + HONE_ARGS_INTS) * 4 + 8)
+
+// Fills buffer (HONE_ARGS_BYTES, aligned to 8) as the kernel sees it; its size.
+size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, unsigned char *buffer);
 
 // An operand (or a strided view of one) in elements, by axis of its own shape.
 typedef struct hone_view {
@@ -73,9 +77,9 @@ hone_status hone_region_add_bias(hone_region *region, int operand, int axis);
 // x is what load `load` would bring: the kernel brings it.
 void hone_region_take_x(hone_region *region, int load);
 
-// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head. Numbers go to args->i from *n_ints on.
-hone_status hone_region_print_tail(const hone_region *region, hone_text *text, int32_t *ints, int *n_ints);
-hone_status hone_region_print_head(const hone_region *region, hone_text *text, int32_t *ints, int *n_ints);
+// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head. Numbers are added to args.
+hone_status hone_region_print_tail(const hone_region *region, hone_text *text, hone_args *args);
+hone_status hone_region_print_head(const hone_region *region, hone_text *text, hone_args *args);
 
 const char *hone_cuda_type(hone_dtype dtype);                // "f16", "i64", "b8"
 

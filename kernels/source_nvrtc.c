@@ -129,7 +129,7 @@ static hone_status print_defines(const hone_bound *bound, hone_text *text)
     return HONE_OK;
 }
 
-static hone_status print_args(const hone_bound *bound, hone_text *text, hone_args *args, int *n_ints)
+static hone_status print_args(const hone_bound *bound, hone_text *text, hone_args *args)
 {
     const hone_kernel_head *head = bound->head;
     for (int k = 0; k < head->n_args; k++) {
@@ -138,8 +138,8 @@ static hone_status print_args(const hone_bound *bound, hone_text *text, hone_arg
         if (status) return status;
         if (value > INT32_MAX || value < INT32_MIN)
             return hone_fail(HONE_DECLINED, "%s: %s = %lld does not fit 32 bits", head->name, head->args[k].name, (long long)value);
-        hone_text_printf(text, "#define %s (p.i[%d])\n", head->args[k].name, *n_ints);
-        args->i[(*n_ints)++] = (int32_t)value;
+        hone_text_printf(text, "#define %s (p.i[%d])\n", head->args[k].name, args->n_ints);
+        args->ints[args->n_ints++] = (int32_t)value;
     }
     return HONE_OK;
 }
@@ -153,29 +153,44 @@ static hone_status print_reals(const hone_bound *bound, hone_text *text, hone_ar
             if (!strcmp(bound->formed.reals[i].name, line->text)) found = i;
         if (found < 0) return hone_fail(HONE_INTERNAL, "kernel %s: no real number %s", bound->head->name, line->text);
         hone_text_printf(text, "#define %s (p.f[%d])\n", line->name, k);
-        args->f[k] = (float)bound->formed.reals[found].value;
+        args->reals[args->n_reals++] = (float)bound->formed.reals[found].value;
     }
     return HONE_OK;
 }
 
-hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args)
+// What depends on the tactic, behind the common part.
+static hone_status print_body(const hone_bound *bound, hone_text *text, hone_args *args)
 {
-    int n_ints = 0;
     hone_status status;
-    memset(args, 0, sizeof *args);
     HONE_TRY(print_defines(bound, text));
-    HONE_TRY(print_args(bound, text, args, &n_ints));
+    HONE_TRY(print_args(bound, text, args));
     HONE_TRY(print_reals(bound, text, args));
-    if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args->i, &n_ints));
-    if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args->i, &n_ints));
+    if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args));
+    if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args));
     if (*bound->head->include) {
         const char *body = hone_cuda_text_find(bound->head->include);
         if (!body) return hone_fail(HONE_INTERNAL, "kernel %s includes %s, which is not there", bound->head->name, bound->head->include);
         hone_text_printf(text, "%s", body);
     }
     hone_text_printf(text, "%s", bound->head->text);
-    status = hone_text_status(text);
 out:
+    return status;
+}
+
+hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args)
+{
+    hone_text body;
+    hone_text_init(&body);
+    *args = (hone_args){.n_in = bound->formed.problem->n_operands, .n_out = bound->formed.problem->n_out};
+    hone_status status = print_body(bound, &body, args);
+    if (!args->n_reals) args->n_reals = 1;         // C++ has no empty arrays
+    if (!args->n_ints) args->n_ints = 1;
+    hone_text_printf(text, "#define HONE_N_IN %d\n#define HONE_N_OUT %d\n#define HONE_N_REALS %d\n#define HONE_N_INTS %d\n", args->n_in,
+                     args->n_out, args->n_reals, args->n_ints);
+    hone_text_printf(text, "%s%s", hone_cuda_text_find("hone.cuh"), hone_text_get(&body));
+    if (!status) status = hone_text_status(&body);
+    if (!status) status = hone_text_status(text);
+    hone_text_clear(&body);
     return status;
 }
 
@@ -186,7 +201,7 @@ static hone_status whole_text(const hone_problem *problem, const hone_tactic *ta
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return HONE_NO_MEMORY;
     hone_status status = hone_bound_init(problem, tactic, target, bound);
-    hone_text_printf(text, "%s%s", hone_cuda_text_find("ptx.cuh"), hone_cuda_text_find("hone.cuh"));
+    hone_text_printf(text, "%s", hone_cuda_text_find("ptx.cuh"));
     if (!status) status = hone_bound_text(bound, text, &args);
     hone_free(bound);
     return status;
@@ -343,8 +358,6 @@ typedef struct runnable {
     hone_runnable base;
     hone_launch launch;
     hone_args args;
-    int n_in, n_out;
-    char name[48];
     void *image;                       // owned
     size_t image_bytes;
     hone_module *module;               // NULL while asleep
@@ -361,13 +374,10 @@ static hone_status runnable_wake(hone_runnable *base)
 static hone_status runnable_run(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
     const runnable *r = (const runnable *)base;
-    hone_args args = r->args;
+    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
     hone_launch launch = r->launch;
-    memcpy(args.in, operands, (size_t)r->n_in * sizeof *operands);
-    memcpy(args.out, outputs, (size_t)r->n_out * sizeof *outputs);
-    args.ws = workspace;
-    launch.params = &args;
-    launch.params_bytes = sizeof args;
+    launch.params = params;
+    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, params);
     return base->device->api->launch(base->device, stream, r->function, &launch);
 }
 
@@ -403,8 +413,6 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     r->base.api = &runnable_api;
     r->base.device = device;
     r->base.kernels = 1;
-    r->n_in = problem->n_operands;
-    r->n_out = problem->n_out;
     r->image = hone_alloc(artifact->size_bytes);
     r->image_bytes = artifact->size_bytes;
     if (!r->image) status = HONE_NO_MEMORY;

@@ -14,7 +14,7 @@ typedef struct hone_bound {
 } hone_bound;
 
 hone_status hone_bound_init(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_bound *bound);
-// Text without the common files (ptx.cuh, hone.cuh), and the arguments without pointers.
+// Text without ptx.cuh, and the arguments without pointers.
 hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args);
 hone_status hone_bound_launch(const hone_bound *bound, hone_launch *launch, size_t *workspace_bytes);
 

@@ -16,12 +16,13 @@ typedef int i32;
 typedef unsigned int u32;
 typedef long long i64;
 
+// As many of each as the kernel uses: parameters travel with every launch.
 struct hone_args {
-    const void *in[20];
-    void *out[4];
+    const void *in[HONE_N_IN];
+    void *out[HONE_N_OUT];
     void *ws;
-    float f[8];
-    int i[320];
+    float f[HONE_N_REALS];
+    int i[HONE_N_INTS];
 };
 
 // ---- between memory and values

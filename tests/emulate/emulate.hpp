@@ -307,7 +307,7 @@ static void emu_main()
 
 static void emu_start(emu_fiber &f)
 {
-    if (f.stack.empty()) f.stack.resize(256 * 1024);
+    if (f.stack.empty()) f.stack.resize(128 * 1024);
     uintptr_t top = (uintptr_t)(f.stack.data() + f.stack.size()) & ~(uintptr_t)15;
     void **sp = (void **)top;
     *--sp = nullptr;                   // keeps the stack aligned as after a call

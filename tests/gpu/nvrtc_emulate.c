@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the CUDA kernels against the reference with no GPU: the text of each tactic is compiled for the CPU behind emulate.hpp and run.
-//   nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
+//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
 // Prints one line a tactic and ends with "N passed, N failed".
 #include <dlfcn.h>
 #include <math.h>
@@ -65,6 +65,16 @@ static void put_back(void)
     memset(s.operands, 0, sizeof s.operands);
 }
 
+#define COMPILER "g++ -std=c++17 -O1 -w -fPIC -fno-strict-aliasing -fno-threadsafe-statics "
+
+// The emulator, compiled once, is found before its source.
+static int precompile(void)
+{
+    char command[1024];
+    snprintf(command, sizeof command, COMPILER "-x c++-header -o %s/emulate.hpp.gch tests/emulate/emulate.hpp", s.folder);
+    return system(command);
+}
+
 // Compiles the text behind the emulator; the shared object's path is made from a counter.
 static launcher *build(const hone_bound *bound, hone_args *args)
 {
@@ -75,10 +85,10 @@ static launcher *build(const hone_bound *bound, hone_args *args)
     snprintf(path, sizeof path, "%s/k%d.cpp", s.folder, ++s.programs);
     FILE *file = fopen(path, "w");
     if (!file) return NULL;
-    fprintf(file, "#include \"tests/emulate/emulate.hpp\"\n%s\n%s", hone_cuda_text_find("hone.cuh"), hone_text_get(&text));
+    fprintf(file, "#include \"emulate.hpp\"\n%s", hone_text_get(&text));
     fclose(file);
     hone_text_clear(&text);
-    snprintf(command, sizeof command, "g++ -std=c++17 -O1 -w -fno-strict-aliasing -fno-threadsafe-statics -I. -shared -fPIC -o %s/k%d.so %s", s.folder, s.programs, path);
+    snprintf(command, sizeof command, COMPILER "-I%s -Itests/emulate -shared -o %s/k%d.so %s", s.folder, s.folder, s.programs, path);
     if (system(command)) return NULL;
     snprintf(path, sizeof path, "%s/k%d.so", s.folder, s.programs);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -127,14 +137,16 @@ static const char *run(const hone_tactic *tactic, double *worst)
     if (hone_bound_init(&s.problem, tactic, &s.target, &bound) || hone_bound_launch(&bound, &launch, &workspace_bytes)) return hone_error_text();
     launcher *emu_launch = build(&bound, &args);
     if (!emu_launch) return "does not compile";
-    for (int k = 0; k < s.problem.n_operands; k++) args.in[k] = s.operands[k];
+    void *outputs[HONE_OUTPUTS_MAX];
+    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
     for (int k = 0; k < s.problem.n_out; k++) {
         size_t size = hone_tensor_size(&s.problem.out[k]) + 2 * GUARD;
         memory[k] = aligned_alloc(256, (size + 255) & ~(size_t)255);
         memset(memory[k], 0xa5, size);
-        args.out[k] = memory[k] + GUARD;
+        outputs[k] = memory[k] + GUARD;
     }
-    emu_launch(&args, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, (const void *const *)s.operands, s.sizes, s.problem.n_operands);
+    hone_args_pack(&args, s.operands, outputs, NULL, params);
+    emu_launch(params, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, (const void *const *)s.operands, s.sizes, s.problem.n_operands);
     const char *why = compare(memory, worst);
     for (int k = 0; k < s.problem.n_out; k++) free(memory[k]);
     return why;
@@ -192,7 +204,7 @@ int main(int argc, char **argv)
     s.folder = argc > 1 ? argv[1] : ".";
     s.most = 2;
     s.seed = 1;
-    if (hone_target_parse(h200, &s.target)) return 1;
+    if (hone_target_parse(h200, &s.target) || precompile()) return 1;
     for (int k = 2; k < argc; k++) {
         if (!strcmp(argv[k], "-n")) s.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-k")) s.kernel = argv[++k];
