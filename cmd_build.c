@@ -124,8 +124,11 @@ static void say(const outcome *o, const char *path)
     const hone_plan *plan = o->plan;
     size_t asked = strcspn(plan->precisions, ",");
     fprintf(stderr, "%s: %s on %s\n", path, plan->network, plan->device);
-    fprintf(stderr, "%d steps on %d lanes, predicted %.3f ms; weights %.1f MB, compiled kernels %.1f kB, one slot %.1f MB; built in %.2f s\n",
-            plan->n_steps, plan->lanes, plan->predicted_ns / 1e6, (double)o->weight_bytes / 1e6, (double)o->artifact_bytes / 1e3,
+    int lacking = count_lines(o->missing);
+    char predicted[64] = "time unknown";      // a stand-in's time is a guess from sizes
+    if (!lacking) snprintf(predicted, sizeof predicted, "predicted %.3f ms", plan->predicted_ns / 1e6);
+    fprintf(stderr, "%d steps on %d lane%s, %s; weights %.1f MB, compiled kernels %.1f kB, one slot %.1f MB; built in %.2f s\n", plan->n_steps,
+            plan->lanes, plan->lanes == 1 ? "" : "s", predicted, (double)o->weight_bytes / 1e6, (double)o->artifact_bytes / 1e3,
             (double)plan->arena_bytes / 1e6, o->seconds);
     fprintf(stderr, "%.1f%% of %.3f GFLOP in %.*s\n", 100 * share(plan), plan->flops / 1e9, (int)asked, plan->precisions);
     for (const char *line = plan->not_in_precision; *line;) {
@@ -135,7 +138,6 @@ static void say(const outcome *o, const char *path)
     }
     if (o->stale) fprintf(stderr, "%d steps rest on measurements beside other library versions\n", o->stale);
     if (o->approximate) fprintf(stderr, "%d steps rest on measurements of another model of the architecture\n", o->approximate);
-    int lacking = count_lines(o->missing);
     if (lacking)
         fprintf(stderr, "the database lacks %d problems: %d steps run by the reference, slowly. `hone build --strict ... | hone tune -` "
                 "tunes them\n", lacking, o->stand_ins);
