@@ -20,6 +20,19 @@ static int64_t weight_bytes(const hone_plan *plan)
     return sum;
 }
 
+static bool has_evidence(const hone_plan_step *step)
+{
+    static const hone_id none;
+    return !hone_id_equal(&step->evidence, &none);
+}
+
+static int guesses(const hone_plan *plan)
+{
+    int n = 0;
+    for (int k = 0; k < plan->n_steps; k++) n += !has_evidence(&plan->steps[k]);
+    return n;
+}
+
 static int64_t artifact_bytes(const hone_plan *plan)
 {
     int64_t sum = 0;
@@ -50,6 +63,7 @@ static void print_head(const hone_plan *plan, hone_text *text)
                      (double)weight_bytes(plan) / 1e6, plan->n_artifacts, (double)artifact_bytes(plan) / 1e3, (double)plan->arena_bytes / 1e6);
     hone_text_printf(text, "%-12s %.3f ms predicted for %d steps on %d lane%s\n", "time", plan->predicted_ns / 1e6, plan->n_steps, plan->lanes,
                      plan->lanes == 1 ? "" : "s");
+    if (guesses(plan)) hone_text_printf(text, "%-12s %d steps were never measured: guesses from their sizes stand in\n", "", guesses(plan));
     hone_text_printf(text, "%-12s %s; %.2f%% of %.3f GFLOP in %.*s\n", "precision", plan->precisions, 100 * share(plan), plan->flops / 1e9,
                      (int)strcspn(plan->precisions, ","), plan->precisions);
     for (const char *line = plan->not_in_precision; *line;) {
@@ -63,11 +77,11 @@ static void print_step(const hone_plan *plan, int number, hone_text *text)
 {
     const hone_plan_step *s = &plan->steps[number];
     char id[HONE_ID_TEXT];
-    static const hone_id none;
     hone_id_print(&s->evidence, id);
+    id[16] = 0;
     hone_text_printf(text, "%4d lane %d %10.2f us %-5s %s\n", number, s->lane, s->predicted_ns / 1e3, s->precision, s->name);
-    hone_text_printf(text, "     problem  %s\n     tactic   %s\n     evidence %.16s%s%s", s->problem, s->tactic,
-                     hone_id_equal(&s->evidence, &none) ? "none" : id, s->staleness ? ", " : "", stale_words[s->staleness]);
+    hone_text_printf(text, "     problem  %s\n     tactic   %s\n     evidence %.25s%s%s", s->problem, s->tactic,
+                     has_evidence(s) ? id : "none, its time is a guess", s->staleness ? ", " : "", stale_words[s->staleness]);
     for (int k = 0; k < s->n_waits; k++) hone_text_printf(text, "%s%d", k ? ", " : "; waits for steps ", s->waits[k]);
     if (s->workspace_bytes) hone_text_printf(text, "; workspace %" PRId64 " bytes", s->workspace_bytes);
     hone_text_append(text, "\n", 1);
