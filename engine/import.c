@@ -132,6 +132,8 @@ static hone_status run_rule(onnx_import *im, const int *in, int n_in, int *out)
     if (rule) {
         HONE_TRY(check_count(node, n_in, rule->min_in, rule->max_in, "operands"));
         HONE_TRY(check_count(node, node->n_outputs, 1, rule->max_out, "outputs"));
+        for (int k = 0; k < rule->min_in; k++)
+            if (in[k] < 0) HONE_TRY(hone_fail(HONE_MODEL, "operand %d is missing", k));
         HONE_TRY(rule->handle(im, in, n_in, out));
     } else {
         HONE_TRY(onnx_direct_import(im, op, line, in, n_in, out));

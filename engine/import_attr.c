@@ -66,12 +66,12 @@ int onnx_ints(onnx_import *im, const char *name, const int64_t **values)
 
 hone_tensor onnx_tensor_of(const onnx_import *im, int value)
 {
-    return im->graph->values[value].tensor;
+    return value < 0 ? (hone_tensor){.rank = 0} : im->graph->values[value].tensor;
 }
 
 bool onnx_is_constant(const onnx_import *im, int value)
 {
-    return im->graph->values[value].data != NULL;
+    return value >= 0 && im->graph->values[value].data;
 }
 
 bool onnx_given(const int *in, int n_in, int k)
@@ -93,6 +93,7 @@ static void note_needed(onnx_import *im, int value, int depth)
 
 hone_status onnx_need_constant(onnx_import *im, int value, const char *what)
 {
+    if (value < 0) return hone_fail(HONE_MODEL, "%s is missing", what);
     if (onnx_is_constant(im, value)) return HONE_OK;
     note_needed(im, value, HONE_IMPORT_DEPTH - 4);
     return hone_fail(HONE_MODEL, "%s (%s) is not known before the network runs", what, im->graph->values[value].name);
@@ -104,6 +105,7 @@ static hone_status unpack(onnx_import *im, int value, const char *what, int capa
     if (status != HONE_OK) return status;
     const hone_value *v = &im->graph->values[value];
     int64_t count = hone_tensor_count(&v->tensor);
+    if (capacity == 1 && count != 1) return hone_fail(HONE_MODEL, "%s must be one number, it has %lld", what, (long long)count);
     if (count > capacity) return hone_fail(HONE_MODEL, "%s has %lld values, at most %d are expected", what, (long long)count, capacity);
     status = hone_array_init(array, &v->tensor);
     if (status == HONE_OK) hone_array_unpack(array, &v->tensor, v->data, 1);
@@ -116,9 +118,10 @@ hone_status onnx_const_ints(onnx_import *im, int value, const char *what, int64_
     hone_status status = unpack(im, value, what, capacity, &array);
     if (status != HONE_OK) return status;
     *n = (int)hone_tensor_count(&array.tensor);
-    for (int k = 0; k < *n; k++) values[k] = array.i ? array.i[k] : (int64_t)array.f[k];
+    for (int k = 0; array.i && k < *n; k++) values[k] = array.i[k];
+    if (!array.i) status = hone_fail(HONE_MODEL, "%s must be integers, not %s", what, hone_dtype_name(array.tensor.dtype));
     hone_array_clear(&array);
-    return HONE_OK;
+    return status;
 }
 
 hone_status onnx_const_reals(onnx_import *im, int value, const char *what, double *values, int capacity, int *n)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Making nodes and constants. A call on constants alone is computed at once by the op's own reference, within a budget.
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ hone_status onnx_make_ints(onnx_import *im, hone_dtype dtype, int rank, const in
 {
     hone_array array = {0};
     hone_tensor tensor = {.dtype = dtype, .rank = rank};
-    memcpy(tensor.dims, dims, (size_t)rank * sizeof *dims);
+    for (int k = 0; k < rank; k++) tensor.dims[k] = dims[k];
     hone_status status = hone_array_init(&array, &tensor);
     void *block = status == HONE_OK ? onnx_resources_alloc(im->resources, hone_tensor_size(&tensor) + 1) : NULL;
     if (!block) goto out;
@@ -61,7 +62,7 @@ hone_status onnx_make_scalar(onnx_import *im, hone_dtype dtype, double number, i
     hone_status status = hone_array_init(&array, &tensor);
     if (status != HONE_OK) return status;
     if (array.f) array.f[0] = number;
-    else array.i[0] = (int64_t)number;
+    else array.i[0] = fabs(number) < 0x1p62 ? (int64_t)number : 0;
     hone_array_pack(&array, &tensor, bytes, false, 1);
     hone_array_clear(&array);
     return onnx_make_constant(im, &tensor, bytes, value);

@@ -84,14 +84,14 @@ double onnx_real(onnx_import *im, const char *name, double fallback);
 const char *onnx_word(onnx_import *im, const char *name, const char *fallback);
 int onnx_ints(onnx_import *im, const char *name, const int64_t **values);    // 0 when absent
 void onnx_ignore(onnx_import *im, const char *name);                         // means nothing for inference
-hone_status onnx_dtype(int onnx, hone_dtype *dtype);                         // HONE_MODEL names what is not supported
+hone_status onnx_dtype(int64_t onnx, hone_dtype *dtype);                     // HONE_MODEL names what is not supported
 
 // ---- operands
 
-hone_tensor onnx_tensor_of(const onnx_import *im, int value);
+hone_tensor onnx_tensor_of(const onnx_import *im, int value);               // of no type when absent (-1)
 bool onnx_is_constant(const onnx_import *im, int value);
 bool onnx_given(const int *in, int n_in, int k);
-// A constant operand as integers or reals; the reason names it when its values are not known at import.
+// A constant operand as integers or reals; the reason names it when its values are not known at import. capacity 1: exactly one.
 hone_status onnx_const_ints(onnx_import *im, int value, const char *what, int64_t *values, int capacity, int *n);
 hone_status onnx_const_reals(onnx_import *im, int value, const char *what, double *values, int capacity, int *n);
 hone_status onnx_need_constant(onnx_import *im, int value, const char *what);
@@ -111,7 +111,7 @@ hone_status onnx_emit_reduce(onnx_import *im, const char *kind, int x, int n_axe
 hone_status onnx_emit_slice(onnx_import *im, int x, const int64_t *start, const int64_t *size, const int64_t *step, int *value);
 hone_status onnx_make_constant(onnx_import *im, const hone_tensor *tensor, const void *data, int *value);
 hone_status onnx_make_ints(onnx_import *im, hone_dtype dtype, int rank, const int64_t *dims, const int64_t *values, int *value);
-hone_status onnx_make_scalar(onnx_import *im, hone_dtype dtype, double number, int *value);          // rank 0
+hone_status onnx_make_scalar(onnx_import *im, hone_dtype dtype, double number, int *value);          // rank 0; small integers
 
 // ---- import_tensor.c
 

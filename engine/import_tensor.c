@@ -75,13 +75,13 @@ static const struct {
     [ONNX_COMPLEX128] = {"complex128", HONE_DTYPE_NONE}, [ONNX_BFLOAT16] = {"bfloat16", HONE_BF16},
 };
 
-hone_status onnx_dtype(int onnx, hone_dtype *dtype)
+hone_status onnx_dtype(int64_t onnx, hone_dtype *dtype)
 {
     int n = sizeof onnx_types / sizeof *onnx_types;
     *dtype = onnx >= 0 && onnx < n ? onnx_types[onnx].dtype : HONE_DTYPE_NONE;
     if (*dtype != HONE_DTYPE_NONE) return HONE_OK;
     if (onnx >= 0 && onnx < n) return hone_fail(HONE_MODEL, "element type %s is not supported", onnx_types[onnx].name);
-    return hone_fail(HONE_MODEL, "element type number %d is not supported", onnx);
+    return hone_fail(HONE_MODEL, "element type number %lld is not supported", (long long)onnx);
 }
 
 hone_status onnx_tensor_type(const onnx_tensor *from, hone_tensor *tensor)

@@ -93,11 +93,11 @@ static hone_status size(onnx_import *im, const int *in, int n_in, int *out)
     return onnx_make_scalar(im, HONE_I64, (double)hone_tensor_count(&x), out);
 }
 
-static hone_status fill_dtype(onnx_import *im, hone_dtype *dtype, double *number)
+static hone_status fill_value(onnx_import *im, hone_dtype *dtype, hone_scalar *fill)
 {
     const onnx_attr *attr = onnx_find_attr(im, "value");
     *dtype = HONE_F32;
-    *number = 0;
+    *fill = (hone_scalar){0, 0};
     if (!attr) return HONE_OK;
     hone_tensor tensor;
     const void *data;
@@ -110,7 +110,8 @@ static hone_status fill_dtype(onnx_import *im, hone_dtype *dtype, double *number
     if (status != HONE_OK) return status;
     hone_array_unpack(&array, &tensor, data, 1);
     *dtype = tensor.dtype;
-    *number = array.f ? array.f[0] : (double)array.i[0];
+    if (array.f) fill->f = array.f[0];
+    else fill->i = array.i[0];
     hone_array_clear(&array);
     return HONE_OK;
 }
@@ -119,16 +120,16 @@ static hone_status constant_of_shape(onnx_import *im, const int *in, int n_in, i
 {
     hone_array array = {0};
     hone_tensor tensor = {0};
-    double number;
+    hone_scalar fill;
     (void)n_in;
     hone_status status;
     HONE_TRY(onnx_const_ints(im, in[0], "the shape", tensor.dims, HONE_RANK_MAX, &tensor.rank));
-    HONE_TRY(fill_dtype(im, &tensor.dtype, &number));
+    HONE_TRY(fill_value(im, &tensor.dtype, &fill));
     HONE_TRY(check_budget(im, &tensor));
     HONE_TRY(hone_array_init(&array, &tensor));
     for (int64_t k = 0, n = hone_tensor_count(&tensor); k < n; k++) {
-        if (array.f) array.f[k] = number;
-        else array.i[k] = (int64_t)number;
+        if (array.f) array.f[k] = fill.f;
+        else array.i[k] = fill.i;
     }
     HONE_TRY(make_array(im, &array, out));
 out:
@@ -136,29 +137,52 @@ out:
     return status;
 }
 
+// Integers are counted exactly: a step of 2^62 must not wrap.
+static hone_status range_ints(onnx_import *im, const int *in, hone_array *array)
+{
+    int64_t v[3];
+    int n;
+    hone_status status;
+    for (int k = 0; k < 3; k++) HONE_TRY(onnx_const_ints(im, in[k], "the range", &v[k], 1, &n));
+    double steps = ceil(((double)v[1] - (double)v[0]) / (double)v[2]);
+    if (v[2] == 0) return hone_fail(HONE_MODEL, "a range in steps of 0 has no end");
+    if (steps > 1e12) return hone_fail(HONE_MODEL, "a range of %g values is too long", steps);
+    hone_tensor tensor = {.dtype = onnx_tensor_of(im, in[0]).dtype, .rank = 1, .dims = {steps > 0 ? (int64_t)steps : 0}};
+    HONE_TRY(check_budget(im, &tensor));
+    HONE_TRY(hone_array_init(array, &tensor));
+    for (int64_t k = 0; k < tensor.dims[0]; k++) array->i[k] = (int64_t)((uint64_t)v[0] + (uint64_t)k * (uint64_t)v[2]);
+out:
+    return status;
+}
+
+static hone_status range_reals(onnx_import *im, const int *in, hone_array *array)
+{
+    double v[3];
+    int n;
+    hone_status status;
+    for (int k = 0; k < 3; k++) HONE_TRY(onnx_const_reals(im, in[k], "the range", &v[k], 1, &n));
+    double steps = ceil((v[1] - v[0]) / v[2]);
+    if (v[2] == 0 || !isfinite(steps)) return hone_fail(HONE_MODEL, "a range from %g to %g in steps of %g has no end", v[0], v[1], v[2]);
+    if (steps > 1e12) return hone_fail(HONE_MODEL, "a range of %g values is too long", steps);
+    hone_tensor tensor = {.dtype = onnx_tensor_of(im, in[0]).dtype, .rank = 1, .dims = {steps > 0 ? (int64_t)steps : 0}};
+    HONE_TRY(check_budget(im, &tensor));
+    HONE_TRY(hone_array_init(array, &tensor));
+    for (int64_t k = 0; k < tensor.dims[0]; k++) array->f[k] = v[0] + (double)k * v[2];
+out:
+    return status;
+}
+
 static hone_status range(onnx_import *im, const int *in, int n_in, int *out)
 {
-    double start, limit, delta;
-    int n;
     hone_array array = {0};
-    hone_tensor tensor = {.dtype = onnx_tensor_of(im, in[0]).dtype, .rank = 1};
     (void)n_in;
-    hone_status status;
-    HONE_TRY(onnx_const_reals(im, in[0], "the start", &start, 1, &n));
-    HONE_TRY(onnx_const_reals(im, in[1], "the limit", &limit, 1, &n));
-    HONE_TRY(onnx_const_reals(im, in[2], "the step", &delta, 1, &n));
-    double steps = ceil((limit - start) / delta);
-    if (delta == 0 || !isfinite(steps)) HONE_TRY(hone_fail(HONE_MODEL, "a range from %g to %g in steps of %g has no end", start, limit, delta));
-    if (steps > 1e12) HONE_TRY(hone_fail(HONE_MODEL, "a range of %g values is too long", steps));
-    tensor.dims[0] = steps > 0 ? (int64_t)steps : 0;
-    HONE_TRY(check_budget(im, &tensor));
-    HONE_TRY(hone_array_init(&array, &tensor));
-    for (int64_t k = 0; k < tensor.dims[0]; k++) {
-        if (array.f) array.f[k] = start + (double)k * delta;
-        else array.i[k] = (int64_t)start + k * (int64_t)delta;
+    bool is_real = hone_dtype_is_float(onnx_tensor_of(im, in[0]).dtype);
+    for (int k = 0; k < 3; k++) {
+        hone_tensor t = onnx_tensor_of(im, in[k]);
+        if (hone_tensor_count(&t) != 1 || hone_dtype_is_float(t.dtype) != is_real) return hone_fail(HONE_MODEL, "start, limit and step must be one number each, of one type");
     }
-    HONE_TRY(make_array(im, &array, out));
-out:
+    hone_status status = is_real ? range_reals(im, in, &array) : range_ints(im, in, &array);
+    if (status == HONE_OK) status = make_array(im, &array, out);
     hone_array_clear(&array);
     return status;
 }
@@ -170,7 +194,7 @@ static hone_status eye_like(onnx_import *im, const int *in, int n_in, int *out)
     int64_t k = onnx_int(im, "k", 0);
     (void)n_in;
     hone_status status = HONE_OK;
-    if (onnx_has(im, "dtype")) HONE_TRY(onnx_dtype((int)onnx_int(im, "dtype", 1), &tensor.dtype));
+    if (onnx_has(im, "dtype")) HONE_TRY(onnx_dtype(onnx_int(im, "dtype", 1), &tensor.dtype));
     if (tensor.rank != 2) HONE_TRY(hone_fail(HONE_MODEL, "the operand must be a matrix"));
     HONE_TRY(check_budget(im, &tensor));
     HONE_TRY(hone_array_init(&array, &tensor));
@@ -227,7 +251,7 @@ static hone_status window(onnx_import *im, const int *in, int n_in, int *out)
     (void)n_in;
     hone_status status;
     HONE_TRY(onnx_const_ints(im, in[0], "the size", tensor.dims, 1, &n));
-    HONE_TRY(onnx_dtype((int)onnx_int(im, "output_datatype", 1), &tensor.dtype));
+    HONE_TRY(onnx_dtype(onnx_int(im, "output_datatype", 1), &tensor.dtype));
     HONE_TRY(check_budget(im, &tensor));
     HONE_TRY(hone_array_init(&array, &tensor));
     if (!array.f) HONE_TRY(hone_fail(HONE_MODEL, "a window of integers is not supported"));

@@ -39,7 +39,7 @@ static hone_status set_attr(hone_call *call, const char *name, const onnx_attr *
     case ONNX_ATTR_INT:
         if (kind == HONE_ATTR_REAL) return hone_call_set_real(call, name, (double)attr->i);
         if (kind != HONE_ATTR_DTYPE) return hone_call_set_ints(call, name, &attr->i, 1);
-        if (onnx_dtype((int)attr->i, &dtype) != HONE_OK) return HONE_MODEL;
+        if (onnx_dtype(attr->i, &dtype) != HONE_OK) return HONE_MODEL;
         return hone_call_set_ints(call, name, &(int64_t){dtype}, 1);
     case ONNX_ATTR_INTS: return hone_call_set_ints(call, name, attr->ints, attr->n);
     case ONNX_ATTR_FLOAT: return hone_call_set_real(call, name, attr->f);
@@ -82,7 +82,7 @@ static hone_status set_operand_attr(onnx_import *im, hone_call *call, const char
     hone_status status;
     if (kind == HONE_ATTR_REAL) {
         HONE_TRY(onnx_const_reals(im, value, name, reals, 1, &n));
-        if (n == 1) status = hone_call_set_real(call, name, reals[0]);
+        status = hone_call_set_real(call, name, reals[0]);
     } else {
         HONE_TRY(onnx_const_ints(im, value, name, ints, HONE_ATTR_LIST, &n));
         status = hone_call_set_ints(call, name, ints, n);

@@ -46,7 +46,7 @@ static hone_status cast(onnx_import *im, const int *in, int n_in, int *out)
     onnx_ignore(im, "saturate");       // of the 8-bit floats, which are not supported
     onnx_ignore(im, "round_mode");
     if (!onnx_has(im, "to")) return hone_fail(HONE_MODEL, "attribute to is missing");
-    hone_status status = onnx_dtype((int)onnx_int(im, "to", 0), &to);
+    hone_status status = onnx_dtype(onnx_int(im, "to", 0), &to);
     return status == HONE_OK ? onnx_emit_cast(im, in[0], to, out) : status;
 }
 

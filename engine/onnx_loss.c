@@ -21,7 +21,7 @@ static hone_status target_factors(onnx_import *im, int weight, hone_dtype dtype,
     hone_status status = HONE_OK;
     *factors = -1;
     if (ignores) {
-        HONE_TRY(onnx_make_scalar(im, index, (double)onnx_int(im, "ignore_index", 0), &number));
+        HONE_TRY(onnx_make_ints(im, index, 0, NULL, &(int64_t){onnx_int(im, "ignore_index", 0)}, &number));
         HONE_TRY(onnx_emit_binary(im, "equal", *target, number, &ignored));
         HONE_TRY(scalar_where(im, ignored, index, 0, *target, target));
     }

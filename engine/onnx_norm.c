@@ -154,7 +154,7 @@ static hone_status quantize(onnx_import *im, const int *in, int n_in, int *out)
     if (onnx_tensor_of(im, in[1]).rank == 0) axis = 0;           // one scale: the axis means nothing
     HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis < 0 ? axis + rank : axis}, 1));
     HONE_TRY(hone_call_set_ints(&call, "block", &(int64_t){onnx_int(im, "block_size", 0)}, 1));
-    if (onnx_int(im, "output_dtype", 0)) HONE_TRY(onnx_dtype((int)onnx_int(im, "output_dtype", 0), &to));
+    if (onnx_int(im, "output_dtype", 0)) HONE_TRY(onnx_dtype(onnx_int(im, "output_dtype", 0), &to));
     if (to != HONE_DTYPE_NONE && is_quantize) HONE_TRY(hone_call_set_ints(&call, "to", &(int64_t){to}, 1));
     if (onnx_int(im, "precision", 0)) HONE_TRY(hone_fail(HONE_MODEL, "attribute precision is not supported"));
     HONE_TRY(onnx_emit(im, &call, in, out));

@@ -69,7 +69,9 @@ static hone_status apply_policy(onnx_import *im, const hone_tensor *x, const int
     for (int k = 0; k < s->rank; k++) s->scales[k] = 1;
     for (int k = 0; k < n_axes; k++) {
         s->scales[axes[k]] = scale;
-        s->size[axes[k]] = (int64_t)floor(scale * (double)x->dims[axes[k]] + 0.5);
+        double extent = floor(scale * (double)x->dims[axes[k]] + 0.5);
+        if (!(extent >= 0 && extent < 0x1p31)) return hone_fail(HONE_MODEL, "sizes make no sense");
+        s->size[axes[k]] = (int64_t)extent;
     }
     s->has_scales = true;
     return HONE_OK;

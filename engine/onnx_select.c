@@ -90,11 +90,14 @@ out:
 static hone_status one_hot(onnx_import *im, const int *in, int n_in, int *out)
 {
     hone_call call;
+    double wish;
     int64_t depth;
     int n, axis, operands[2] = {in[0], in[2]};
     (void)n_in;
     hone_status status;
-    HONE_TRY(onnx_const_ints(im, in[1], "depth", &depth, 1, &n));
+    HONE_TRY(onnx_const_reals(im, in[1], "depth", &wish, 1, &n));        // ONNX allows any number type
+    if (!(wish >= 0 && wish < 0x1p40)) HONE_TRY(hone_fail(HONE_MODEL, "depth is %g", wish));
+    depth = (int64_t)wish;
     HONE_TRY(onnx_axis(onnx_int(im, "axis", -1), onnx_tensor_of(im, in[0]).rank + 1, &axis));
     if (!hone_dtype_is_float(onnx_tensor_of(im, in[0]).dtype)) goto emit;
     HONE_TRY(onnx_emit_cast(im, in[0], HONE_I64, &operands[0]));
