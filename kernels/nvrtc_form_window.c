@@ -152,5 +152,8 @@ hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed)
     int64_t group_c = x->dims[1] / groups;
     bool even = x->layout == HONE_NHWC && w->layout == HONE_NHWC && !transposed;       // channels lie side by side in both
     hone_vars_set(v, "deep_vec", even ? group_c & -group_c : 1);
+    // Other kernels serve it too (implicit products, depthwise).
+    bool images = x->rank == 4 && x->layout == HONE_NHWC && problem->out[0].layout == HONE_NHWC && !transposed;
+    hone_vars_set(v, "others", images && ((even && group_c >= 4) || groups == 1 || (group_c == 1 && out->dims[1] == groups)));
     return HONE_OK;
 }

@@ -9,6 +9,7 @@
 //! dtype f32 f16 bf16
 //! param vec 1 4 8
 //! param threads 64 256
+//! require !others || count * group_c * taps <= 4194304
 //! require vec == 1 || (deep_vec >= vec && vec * elem <= 16)
 //! require vec == 1 ? deep_vec < 4 : vec == 8 || deep_vec == 4 || elem == 4
 //! define VEC vec

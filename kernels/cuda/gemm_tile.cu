@@ -31,6 +31,7 @@
 //! require tiles <= sms * bm * bn / 512 || bm * bn >= 8192
 //! require tiles * splits * 5 >= sms || bm * bn <= 2048
 //! require splits == 1 || (cc >= 90 && vec_max >= 4 && bm * bn <= 16384 && tiles * splits <= sms + sms / 2 && depth >= 3)
+//! require (va * elem >= 4 || bm * row <= 2048 * warps) && (vb * elem >= 4 || bn * row <= 2048 * warps)
 //! require smem <= smem_max
 //! define BM bm
 //! define BN bn
