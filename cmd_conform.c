@@ -18,6 +18,8 @@
 #include "base/json.h"
 #include "base/thread.h"
 #include "cmd.h"
+#include "engine/build.h"
+#include "engine/exec.h"
 #include "engine/import.h"
 
 enum { DEADLINE_MS = 300000, FOLDERS_MAX = 100000, DEPTH_MAX = 6, INPUTS_MAX = 64, ROUNDS_MAX = 6, NETWORK_NODES = 32, NETWORK_PARAMETERS = 1000 };
@@ -37,7 +39,8 @@ typedef struct conform {
     size_t n, capacity;
     int depth;
     const char *base;          // the folder being listed
-    bool json, verbose;
+    bool json, verbose, reference;
+    char db_folder[256], db[300];      // an empty database
 } conform;
 
 // ---- one folder, in the child
@@ -138,9 +141,86 @@ out:
     return status;
 }
 
-// The one place that decides what runs a graph.
-static hone_status run_graph(const hone_graph *graph, const hone_array *inputs, hone_array *outputs)
+// Through everything that a user's network goes through: builder, plan, engine, slot.
+typedef struct machine {
+    hone_device *device;
+    hone_store *store;         // empty: stand-ins serve
+    hone_plan *plan;
+    hone_engine *engine;
+    hone_exec *exec;
+} machine;
+
+static void close_machine(machine *m)
 {
+    hone_exec_free(m->exec);
+    hone_engine_free(m->engine);
+    hone_plan_free(m->plan);
+    hone_store_close(m->store);
+    hone_device_close(m->device);
+}
+
+static hone_status open_machine(const hone_graph *graph, const char *db, machine *m)
+{
+    char spelling[256];
+    hone_text missing = {0};
+    hone_build_options options = {.lanes = 1, .workspace_limit_bytes = -1};
+    hone_exec_options slot = {0};
+    hone_status status;
+    HONE_TRY(hone_device_open("cpu", &m->device));
+    HONE_TRY(hone_store_open(db, HONE_STORE_READ, &m->store));
+    HONE_TRY(hone_precision_set_parse("fp32", &options.precisions));
+    hone_target_print(&m->device->target, spelling, sizeof spelling);
+    options.device = spelling;
+    options.toolchain = m->device->toolchain;
+    HONE_TRY(hone_build(graph, m->store, &options, "conform", &missing, &m->plan));
+    HONE_TRY(hone_engine_new(m->plan, m->device, false, &m->engine));
+    HONE_TRY(hone_exec_new(m->engine, &slot, &m->exec));
+out:
+    hone_text_clear(&missing);
+    return status;
+}
+
+static hone_status give_input(machine *m, int port, const hone_array *array)
+{
+    const hone_tensor *type = &m->plan->inputs[port].tensor;
+    void *memory = hone_alloc(hone_tensor_size(type) + 1);
+    if (!memory) return HONE_NO_MEMORY;
+    hone_array_pack(array, type, memory, false, 1);
+    hone_status status = hone_exec_set_input(m->exec, port, memory, hone_tensor_size(type));
+    if (status == HONE_OK) status = hone_exec_sync(m->exec);
+    hone_free(memory);
+    return status;
+}
+
+static hone_status take_output(machine *m, int port, hone_array *array)
+{
+    const hone_tensor *type = &m->plan->outputs[port].tensor;
+    void *memory = hone_alloc(hone_tensor_size(type) + 1);
+    hone_status status = memory ? hone_exec_get_output(m->exec, port, memory, hone_tensor_size(type)) : HONE_NO_MEMORY;
+    if (status == HONE_OK) status = hone_array_init(array, type);
+    if (status == HONE_OK) hone_array_unpack(array, type, memory, 1);
+    hone_free(memory);
+    return status;
+}
+
+static hone_status run_on_device(const hone_graph *graph, const char *db, const hone_array *inputs, hone_array *outputs)
+{
+    machine m = {0};
+    hone_status status;
+    HONE_TRY(open_machine(graph, db, &m));
+    for (int k = 0; k < graph->n_inputs; k++) HONE_TRY(give_input(&m, k, &inputs[k]));
+    HONE_TRY(hone_exec_start(m.exec));
+    HONE_TRY(hone_exec_sync(m.exec));
+    for (int k = 0; k < graph->n_outputs; k++) HONE_TRY(take_output(&m, k, &outputs[k]));
+out:
+    close_machine(&m);
+    return status;
+}
+
+// The one place that decides what runs a graph. db NULL: the reference walk over the graph.
+static hone_status run_graph(const hone_graph *graph, const char *db, const hone_array *inputs, hone_array *outputs)
+{
+    if (db) return run_on_device(graph, db, inputs, outputs);
     return hone_graph_reference(graph, inputs, outputs, hone_cpu_count(), NULL, NULL);
 }
 
@@ -178,14 +258,15 @@ static bool is_network(const hone_graph *graph)
     return graph->n_nodes >= NETWORK_NODES && hone_graph_parameters(graph) >= NETWORK_PARAMETERS;
 }
 
-static hone_status run_set(const hone_graph *graph, const hone_import_report *report, const array_set *inputs, const array_set *wanted)
+static hone_status run_set(const hone_graph *graph, const hone_import_report *report, const char *db, const array_set *inputs,
+                           const array_set *wanted)
 {
     hone_array arrays[INPUTS_MAX] = {{.f = NULL}}, outputs[INPUTS_MAX] = {{.f = NULL}};
     hone_status status = HONE_OK;
     if (graph->n_inputs > INPUTS_MAX || graph->n_outputs > INPUTS_MAX) return hone_fail(HONE_MODEL, "more than %d inputs or outputs", INPUTS_MAX);
     if (!wanted->n) return hone_fail(HONE_MODEL, "the data set has no outputs");
     HONE_TRY(load_inputs(graph, report, inputs, arrays));
-    status = run_graph(graph, arrays, outputs);
+    status = run_graph(graph, db, arrays, outputs);
     if (status != HONE_OK) HONE_TRY(hone_fail(HONE_NUMERIC, "%s", hone_error_text()));
     for (int k = 0; k < graph->n_outputs && k < wanted->n; k++)
         HONE_TRY(compare(graph->values[graph->outputs[k]].name, &outputs[k], &wanted->tensors[k], wanted->data[k], is_network(graph)));
@@ -260,7 +341,7 @@ static void print_refusals(const char *model, const hone_import_report *report, 
     if (!why->size) hone_text_printf(why, "the model\t%s\n", sentence);
 }
 
-static outcome run_data_set(const char *folder_path, const char *data_set, hone_text *why)
+static outcome run_data_set(const char *folder_path, const char *db, const char *data_set, hone_text *why)
 {
     char model[4096], path[4096];
     array_set inputs = {0}, wanted = {0};
@@ -277,7 +358,7 @@ static outcome run_data_set(const char *folder_path, const char *data_set, hone_
         goto out;
     }
     if (data == HONE_OK) data = read_set(path, "output", &wanted);
-    if (data == HONE_OK) data = run_set(graph, &report, &inputs, &wanted);
+    if (data == HONE_OK) data = run_set(graph, &report, db, &inputs, &wanted);
     result = data == HONE_OK ? PASSED : data == HONE_MODEL ? REFUSED : WRONG;
     if (result == REFUSED) hone_text_printf(why, "the data\t%s\n", hone_error_text());
     if (result == WRONG) hone_text_printf(why, "%s", hone_error_text());
@@ -290,7 +371,7 @@ out:
 }
 
 typedef struct set_walk {
-    const char *folder;
+    const char *folder, *db;
     hone_text *why;
     outcome outcome;
     int n;
@@ -300,14 +381,14 @@ static hone_status each_set(void *user, const char *name)
 {
     set_walk *walk = user;
     if (strncmp(name, "test_data_set_", 14) || walk->outcome != PASSED) return HONE_OK;
-    walk->outcome = run_data_set(walk->folder, name, walk->why);
+    walk->outcome = run_data_set(walk->folder, walk->db, name, walk->why);
     walk->n++;
     return HONE_OK;
 }
 
-static outcome run_folder(const char *path, hone_text *why)
+static outcome run_folder(const char *path, const char *db, hone_text *why)
 {
-    set_walk walk = {path, why, PASSED, 0};
+    set_walk walk = {path, db, why, PASSED, 0};
     hone_status status = hone_folder_each(path, each_set, &walk);
     if (status == HONE_OK && walk.n) return walk.outcome;
     hone_text_printf(why, "%s", status == HONE_OK ? "the folder has no test_data_set_*" : hone_error_text());
@@ -316,10 +397,10 @@ static outcome run_folder(const char *path, hone_text *why)
 
 // ---- children
 
-static void child(const char *path, int to)
+static void child(const char *path, const char *db, int to)
 {
     hone_text why = {0};
-    outcome result = run_folder(path, &why);
+    outcome result = run_folder(path, db, &why);
     char letter = (char)('0' + result);
     size_t size = why.size;
     bool sent = write(to, &letter, 1) == 1;
@@ -360,7 +441,7 @@ static hone_status judge(folder *f, bool in_time, int exit_status, const hone_te
     return f->why ? HONE_OK : HONE_NO_MEMORY;
 }
 
-static hone_status run_child(folder *f)
+static hone_status run_child(folder *f, const char *db)
 {
     int ends[2], exit_status = 0;
     hone_text answer = {0};
@@ -370,7 +451,7 @@ static hone_status run_child(folder *f)
     if (pid < 0) return hone_fail(HONE_INTERNAL, "cannot fork: %s", strerror(errno));
     if (pid == 0) {
         close(ends[0]);
-        child(f->path, ends[1]);
+        child(f->path, db, ends[1]);
     }
     close(ends[1]);
     bool in_time = read_answer(ends[0], &answer);
@@ -487,15 +568,37 @@ static void print_json(const conform *c, const int counts[OUTCOMES])
 // ---- the verb
 
 static const char usage[] =
-    "usage: hone conform [--device cpu] [--json] [--verbose] DIR...\n\n"
+    "usage: hone conform [--device cpu|reference] [--json] [--verbose] DIR...\n\n"
     "DIR is an ONNX backend test folder (model.onnx, test_data_set_*) or a parent of such folders.\n"
     "One-op folders are held to ONNX's own tolerance (relative 1e-3, absolute 1e-7), whole networks to a\n"
     "relative norm of 1e-4. Exit code 4 when a folder is wrong.\n";
 
+static hone_status make_db(conform *c)
+{
+    const char *parent = getenv("TMPDIR");
+    hone_store *store;
+    snprintf(c->db_folder, sizeof c->db_folder, "%s/hone-conform-XXXXXX", parent && *parent ? parent : "/tmp");
+    if (!mkdtemp(c->db_folder)) {
+        c->db_folder[0] = 0;
+        return hone_fail(HONE_IO, "cannot make a temporary folder: %s", strerror(errno));
+    }
+    snprintf(c->db, sizeof c->db, "%s/empty.db", c->db_folder);
+    hone_status status = hone_store_open(c->db, HONE_STORE_CREATE, &store);
+    if (status == HONE_OK) hone_store_close(store);
+    return status;
+}
+
+static void drop_db(const conform *c)
+{
+    if (!c->db_folder[0]) return;
+    unlink(c->db);
+    rmdir(c->db_folder);
+}
+
 static hone_status run_all(conform *c, int counts[OUTCOMES])
 {
     for (size_t k = 0; k < c->n; k++) {
-        hone_status status = run_child(&c->folders[k]);
+        hone_status status = run_child(&c->folders[k], c->reference ? NULL : c->db);
         if (status != HONE_OK) return status;
         counts[c->folders[k].outcome]++;
         print_folder(c, &c->folders[k]);
@@ -513,7 +616,9 @@ static hone_status parse_options(int argc, char **argv, conform *c, bool *help)
     opterr = 0;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
         if (option == '?') return hone_fail(HONE_USAGE, "conform: %s is no option, or lacks its value", argv[optind - 1]);
-        if (option == 'd' && strcmp(optarg, "cpu")) return hone_fail(HONE_USAGE, "conform runs on the cpu device only, not on %s", optarg);
+        if (option == 'd' && strcmp(optarg, "cpu") && strcmp(optarg, "reference"))
+            return hone_fail(HONE_USAGE, "conform runs on cpu, or walks the reference, but not on %s", optarg);
+        c->reference = option == 'd' ? !strcmp(optarg, "reference") : c->reference;
         c->json = c->json || option == 'j';
         c->verbose = c->verbose || option == 'v';
         *help = *help || option == 'h';
@@ -531,11 +636,13 @@ int hone_cmd_conform(int argc, char **argv)
     if (help) return fputs(usage, stdout), 0;
     for (int k = optind; k < argc; k++) HONE_TRY(find_folders(&c, argv[k]));
     if (!c.n) HONE_TRY(hone_fail(HONE_USAGE, "conform: there is no folder with a model.onnx beneath %s", argv[optind]));
+    if (!c.reference) HONE_TRY(make_db(&c));
     HONE_TRY(run_all(&c, counts));
     if (c.json) print_json(&c, counts);
     if (c.verbose && !c.json) print_table(&c);
     if (!c.json) printf("%d passed, %d refused, %d wrong\n", counts[PASSED], counts[REFUSED], counts[WRONG]);
 out:
+    drop_db(&c);
     for (size_t k = 0; k < c.n; k++) {
         hone_free(c.folders[k].path);
         hone_free(c.folders[k].why);

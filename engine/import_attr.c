@@ -57,8 +57,9 @@ const char *onnx_word(onnx_import *im, const char *name, const char *fallback)
 
 int onnx_ints(onnx_import *im, const char *name, const int64_t **values)
 {
+    static const int64_t none[1];
     const onnx_attr *attr = typed(im, name, ONNX_ATTR_INTS);
-    *values = attr ? attr->ints : NULL;
+    *values = attr && attr->n ? attr->ints : none;
     return attr ? attr->n : 0;
 }
 
