@@ -10,9 +10,10 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "tuner/compiler.h"
 #include "tuner/worker.h"
 
-enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, FIRST_FD = 10 };
+enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, KEY_COMPILE, FIRST_FD = 10 };
 
 #define FILE_BYTES_MAX ((rlim_t)256 << 20)      // what a tactic gone mad may write into any file
 
@@ -24,13 +25,21 @@ static const struct argp_option options[] = {
     {"sources", KEY_SOURCES, "LIST", 0, "Tactic sources; empty: all", 0},
     {"warm", KEY_WARM, 0, 0, "Time with a warm cache", 0},
     {"busy", KEY_BUSY, 0, 0, "Do not mind other work on the device", 0},
+    {"compile", KEY_COMPILE, 0, 0, "Compile for the device of this spelling, run nothing", 0},
     {0},
 };
 
+typedef struct request {
+    hone_worker_options worker;
+    bool compiles;
+} request;
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    hone_worker_options *asked = state->input;
+    request *all = state->input;
+    hone_worker_options *asked = &all->worker;
     switch (key) {
+    case KEY_COMPILE: return all->compiles = true, 0;
     case KEY_DEVICE: return asked->device = argument, 0;
     case KEY_SOURCES: return asked->sources = argument, 0;
     case KEY_SEED: return asked->seed = strtoull(argument, NULL, 10), 0;
@@ -73,12 +82,12 @@ static void arrange_process(void)
 int hone_cmd_worker(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "", "Serves `hone tune`; not for people.", 0, 0, 0};
-    hone_worker_options asked = {.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1};
+    request asked = {.worker = {.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1}};
     int in, out;
     argv[0] = "hone worker";
     argp_parse(&argp, argc, argv, 0, NULL, &asked);
     arrange_process();
     hone_status status = move_pipes(&in, &out);
-    if (status == HONE_OK) status = hone_worker_serve(&asked, in, out);
+    if (status == HONE_OK) status = asked.compiles ? hone_compiler_serve(asked.worker.device, in, out) : hone_worker_serve(&asked.worker, in, out);
     return status == HONE_OK ? 0 : hone_cmd_fail(status);
 }

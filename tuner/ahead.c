@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/thread.h"
 #include "tuner/artifact.h"
+#include "tuner/compiler.h"
 
 #define THREADS_MAX 64
 #define STACK_BYTES ((size_t)16 << 20)      // the compiler runs on it
@@ -80,9 +81,12 @@ static void run_reference(hone_ahead *ahead, hone_item *item, int threads)
     end_task(ahead, &item->reference, hone_expect_make(&item->problem, ahead->options.seed, threads, &item->expect));
 }
 
-static void run_code(hone_ahead *ahead, hone_item *item, code *c)
+// A background thread has a compiler of its own; the caller compiles in this process.
+static void run_code(hone_ahead *ahead, hone_item *item, code *c, hone_compiler *compiler)
 {
-    end_task(ahead, &c->task, hone_artifact_make(c->source, &item->problem, &c->tactic, &ahead->options.target, c->key, &c->blob));
+    hone_status status = compiler ? hone_compiler_make(compiler, c->source, item->text, &item->problem, &c->tactic, c->key, &c->blob)
+                                  : hone_artifact_make(c->source, &item->problem, &c->tactic, &ahead->options.target, c->key, &c->blob);
+    end_task(ahead, &c->task, status);
 }
 
 static code *find_code(hone_item *item, const hone_source *source, const hone_tactic *tactic)
@@ -146,9 +150,9 @@ static bool find_job(hone_ahead *ahead, job *found)
     return false;
 }
 
-static void run_job(hone_ahead *ahead, const job *j)
+static void run_job(hone_ahead *ahead, const job *j, hone_compiler *compiler)
 {
-    if (j->code) run_code(ahead, j->item, j->code);
+    if (j->code) run_code(ahead, j->item, j->code, compiler);
     else if (j->task == &j->item->listing) run_listing(ahead, j->item);
     else run_reference(ahead, j->item, 1);
 }
@@ -156,7 +160,9 @@ static void run_job(hone_ahead *ahead, const job *j)
 static void *serve(void *argument)
 {
     hone_ahead *ahead = argument;
+    hone_compiler *compiler = NULL;
     job j;
+    if (ahead->options.compiles_apart && hone_compiler_new(&ahead->options.target, &compiler)) compiler = NULL;
     pthread_mutex_lock(&ahead->lock);
     while (!ahead->stop) {
         if (!find_job(ahead, &j)) {
@@ -166,12 +172,13 @@ static void *serve(void *argument)
         j.task->progress = RUNNING;
         j.item->busy++;
         pthread_mutex_unlock(&ahead->lock);
-        run_job(ahead, &j);
+        run_job(ahead, &j, compiler);
         pthread_mutex_lock(&ahead->lock);
         j.item->busy--;
         pthread_cond_broadcast(&ahead->changed);
     }
     pthread_mutex_unlock(&ahead->lock);
+    hone_compiler_free(compiler);
     return NULL;
 }
 
@@ -276,16 +283,19 @@ void hone_ahead_drop(hone_ahead *ahead, int64_t number)
     if (item) free_item(item);
 }
 
-void hone_ahead_wait_all(hone_ahead *ahead)
+static bool is_idle(const hone_ahead *ahead, const hone_item *item)
 {
-    job j;
+    bool idle = item->listing.progress == DONE && (ahead->options.compile_only || item->reference.progress == DONE);
+    for (size_t k = 0; k < item->n_codes && idle; k++) idle = item->codes[k]->task.progress == DONE;
+    return idle;
+}
+
+void hone_ahead_wait(hone_ahead *ahead, int64_t number)
+{
     pthread_mutex_lock(&ahead->lock);
-    for (;;) {
-        bool busy = find_job(ahead, &j);
-        for (hone_item *item = ahead->first; item && !busy; item = item->next) busy = item->busy;
-        if (!busy) break;
-        pthread_cond_wait(&ahead->changed, &ahead->lock);
-    }
+    hone_item *item = ahead->first;
+    while (item && item->number != number) item = item->next;
+    while (ahead->n_threads && item && !is_idle(ahead, item)) pthread_cond_wait(&ahead->changed, &ahead->lock);
     pthread_mutex_unlock(&ahead->lock);
 }
 
@@ -359,7 +369,7 @@ hone_status hone_item_compiled(hone_ahead *ahead, hone_item *item, const hone_so
     code *c = add_code(item, source, tactic);
     pthread_mutex_unlock(&ahead->lock);
     if (!c) return HONE_NO_MEMORY;
-    if (claim(ahead, &c->task)) run_code(ahead, item, c);
+    if (claim(ahead, &c->task)) run_code(ahead, item, c, NULL);
     hone_status status = await(ahead, &c->task);
     memcpy(key, c->key, sizeof c->key);
     *blob = &c->blob;

@@ -20,6 +20,7 @@ typedef struct hone_ahead_options {
     int threads;                       // in the background
     int helpers;                       // of a reference that is computed when asked for
     bool compile_only;                 // no references
+    bool compiles_apart;               // background threads compile in processes of their own
 } hone_ahead_options;
 
 // Does `words` ("a,b" or "a b"; "" is all) hold this source, and does it serve the device?
@@ -30,7 +31,7 @@ void hone_ahead_free(hone_ahead *ahead);                   // waits for what is 
 // Finds the item of a number, or makes it. HONE_USAGE when the text is no problem.
 hone_status hone_ahead_item(hone_ahead *ahead, int64_t number, const char *problem, hone_item **item);
 void hone_ahead_drop(hone_ahead *ahead, int64_t number);   // what is running for it ends first
-void hone_ahead_wait_all(hone_ahead *ahead);               // until nothing is left to do
+void hone_ahead_wait(hone_ahead *ahead, int64_t number);   // until nothing is left to do for it, or there are no threads
 
 const hone_problem *hone_item_problem(const hone_item *item);
 const char *hone_item_text(const hone_item *item);

@@ -26,15 +26,15 @@ static int find_running(const char *key)
     return -1;
 }
 
-static void claim(const char *key)
+void hone_artifact_claim(const char *key)
 {
     pthread_mutex_lock(&running.lock);
     while (find_running(key) >= 0 || running.n == RUNNING_MAX) pthread_cond_wait(&running.changed, &running.lock);
-    memcpy(running.keys[running.n++], key, HONE_ARTIFACT_KEY);
+    snprintf(running.keys[running.n++], HONE_ARTIFACT_KEY, "%s", key);
     pthread_mutex_unlock(&running.lock);
 }
 
-static void release(const char *key)
+void hone_artifact_release(const char *key)
 {
     pthread_mutex_lock(&running.lock);
     memcpy(running.keys[find_running(key)], running.keys[running.n - 1], HONE_ARTIFACT_KEY);
@@ -128,8 +128,8 @@ hone_status hone_artifact_make(const hone_source *source, const hone_problem *pr
     if (!source->compile) return HONE_OK;
     hone_status status = source->key(problem, tactic, target, key);
     if (status != HONE_OK) return status;
-    claim(key);
+    hone_artifact_claim(key);
     status = compile(source, problem, tactic, target, key, blob);
-    release(key);
+    hone_artifact_release(key);
     return status;
 }

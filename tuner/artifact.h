@@ -9,6 +9,9 @@
 // Finds or compiles. HONE_DECLINED: it does not compile, with the compiler's words. key is set when the source has one. Caller frees blob->data.
 hone_status hone_artifact_make(const hone_source *source, const hone_problem *problem, const hone_tactic *tactic, const hone_target *target,
                                char key[HONE_ARTIFACT_KEY], hone_blob *blob);
+// Between the two, nobody else in this process compiles the key: the second claim waits.
+void hone_artifact_claim(const char *key);
+void hone_artifact_release(const char *key);
 // What the cache holds under a key; HONE_MISS when nothing. HONE_DECLINED as above.
 hone_status hone_artifact_find(const char *key, hone_blob *blob);
 

@@ -39,15 +39,17 @@ typedef struct words {
 } words;
 
 // Who else uses the device is asked once: a worker that was just killed may still be listed.
-static void fill_words(const hone_worker_options *o, bool busy, words *a)
+static void fill_words(const hone_supervisor_options *options, bool busy, words *a)
 {
+    const hone_worker_options *o = &options->worker;
     int n = 0;
     snprintf(a->effort, sizeof a->effort, "%s", hone_effort_name(o->effort));
     snprintf(a->seed, sizeof a->seed, "%llu", (unsigned long long)o->seed);
     snprintf(a->workspace, sizeof a->workspace, "%lld", (long long)o->workspace_limit_bytes);
     const char *const all[] = {"hone", "worker", "--device", o->device, "--effort", a->effort, "--seed", a->seed, "--workspace", a->workspace,
-                                 "--sources", o->sources};
+                               "--sources", o->sources};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) a->argv[n++] = (char *)all[k];
+    if (options->compiles) a->argv[n++] = "--compile";
     if (o->warm) a->argv[n++] = "--warm";
     if (busy) a->argv[n++] = "--busy";
     a->argv[n] = NULL;
@@ -65,7 +67,7 @@ static hone_status spawn(hone_supervisor *s, int in, int out)
     posix_spawnattr_t attributes;
     sigset_t none, defaults;
     words a;
-    fill_words(&s->options.worker, s->options.worker.busy || s->introduced, &a);
+    fill_words(&s->options, s->options.worker.busy || s->introduced, &a);
     sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
@@ -78,6 +80,7 @@ static hone_status spawn(hone_supervisor *s, int in, int out)
     posix_spawn_file_actions_adddup2(&actions, in, 0);
     posix_spawn_file_actions_adddup2(&actions, out, 1);
     if (s->messages >= 0) posix_spawn_file_actions_adddup2(&actions, s->messages, 2);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);      // a driver's files among them
     error = posix_spawn(&s->pid, "/proc/self/exe", &actions, &attributes, a.argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);

@@ -13,6 +13,7 @@ typedef struct hone_supervisor_options {
     hone_worker_options worker;
     int64_t floor_ns;                  // of deadlines
     const volatile sig_atomic_t *stop; // may be NULL: set when the user wants to end
+    bool compiles;                     // a compiler (tuner/compiler.h) for worker.device, a spelling
     bool verbose;                      // the worker's own messages go to standard error
     void (*meanwhile)(void *user);     // may be NULL: runs while the worker works on a request
     void *user;

@@ -279,7 +279,8 @@ static void count_codes(hone_ahead *ahead, int64_t number, const char *problem, 
 hone_status hone_tune_compile(const hone_target *target, const char *sources, hone_effort effort, const char *const *problems, size_t count,
                               int threads, const volatile sig_atomic_t *stop, int64_t *compiled, int64_t *failed)
 {
-    hone_ahead_options options = {.target = *target, .effort = effort, .threads = threads - 1, .helpers = 1, .compile_only = true};
+    hone_ahead_options options = {.target = *target, .effort = effort, .threads = threads, .helpers = 1, .compile_only = true,
+                                  .compiles_apart = true};
     hone_ahead *ahead;
     hone_status status = HONE_OK;
     snprintf(options.kind, sizeof options.kind, "%s", target->kind);
@@ -293,6 +294,7 @@ hone_status hone_tune_compile(const hone_target *target, const char *sources, ho
             status = hone_ahead_item(ahead, (int64_t)told + 1, problems[told], &item);
             if (status) status = hone_fail_in(status, "problem \"%.200s\"", problems[told]);
         }
+        if (!status) hone_ahead_wait(ahead, (int64_t)k + 1);      // the compilers do it all
         if (!status) count_codes(ahead, (int64_t)k + 1, problems[k], compiled, failed);
     }
     hone_ahead_free(ahead);

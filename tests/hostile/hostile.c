@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -237,4 +238,34 @@ const hone_source hone_source_hostile = {
 const hone_source hone_source_good = {
     .name = "good", .version = 1, .depends = "hone", .devices = "cpu", .probe = probe, .space = good_space, .valid = valid,
     .estimate_ns = estimate_ns, .prepare = prepare,
+};
+
+// ---- source "badcompiler": one tactic compiles, one does not, one takes the compiler with it
+
+static hone_status badcompiler_space(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *space)
+{
+    (void)problem, (void)target, (void)device;
+    *space = (hone_space){.n = 1, .subspaces = {{.kernel = "t", .version = 1, .n = 1, .ranges = {{"fault", 3, {0, 1, 2}}}}}};
+    return HONE_OK;
+}
+
+static hone_status badcompiler_key(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, char key[HONE_ARTIFACT_KEY])
+{
+    (void)problem, (void)target;
+    return snprintf(key, HONE_ARTIFACT_KEY, "badcompiler-%d", (int)hone_tactic_get(tactic, "fault", 0)), HONE_OK;
+}
+
+static hone_status badcompiler_compile(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_blob *artifact)
+{
+    (void)problem, (void)target;
+    int64_t fault = hone_tactic_get(tactic, "fault", 0);
+    if (fault == 1) return hone_fail(HONE_DECLINED, "it does not compile");
+    if (fault == 2) abort();
+    *artifact = (hone_blob){.data = hone_strdup("code"), .size_bytes = 4};
+    return HONE_OK;
+}
+
+const hone_source hone_source_badcompiler = {
+    .name = "badcompiler", .version = 1, .depends = "hone", .devices = "cpu", .probe = probe, .space = badcompiler_space, .valid = valid,
+    .estimate_ns = estimate_ns, .key = badcompiler_key, .compile = badcompiler_compile, .prepare = prepare,
 };

@@ -10,6 +10,8 @@ tune() { "$hostile" tune "$out/list" --effort exhaustive --warm --deadline-floor
 tune --db "$out/hostile.db" --sources hostile >"$out/summary.json"
 tune --db "$out/good.db" --sources good >"$out/good.json"
 cat "$out/summary.json"
+"$hostile" tune "$out/list" --compile-only --device 'cpu x86_64-avx2 "any" threads=1' --sources badcompiler | tee "$out/compiled"
+grep -q '10 tactics compiled or found, 20 do not compile' "$out/compiled"      # ten of them took the compiler with them
 gpu=()
 if [ -e tests/hostile/gpu.replay ]; then      # tests/hostile/record_gpu.sh
     grep -v '^#' tests/hostile/gpu.replay | cut -f1 | grep ' ' | sort -u >"$out/gpu.list"
