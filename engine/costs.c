@@ -71,7 +71,9 @@ static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost
     hone_status status = hone_store_rank(costs->store, &question, &ranked, &n);
     if (status != HONE_OK) return status;
     cost->ns = hone_roofline_ns(problem, &costs->target) * UNMEASURED_FACTOR + 1e6;
-    for (size_t k = 0; k < n && !cost->tactic; k++) {
+    // Fresh evidence ranks first, but who allows stale evidence wants the fastest: the reference rests on no library and is always fresh.
+    for (size_t k = 0; k < n; k++) {
+        if (cost->tactic && (ranked[k].staleness <= cost->staleness || ranked[k].median_ns >= cost->ns)) continue;
         if (!acceptable(costs, problem, &ranked[k])) continue;
         cost->tactic = hone_arena_strdup(costs->arena, ranked[k].tactic);
         cost->artifact = hone_arena_strdup(costs->arena, ranked[k].artifact ? ranked[k].artifact : "");

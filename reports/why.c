@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/json.h"
 
+#define EQUAL 0.005      // below it the database counts times as equal (db/rank.c)
+
 static const char *const stale_words[] = {"", "stale", "approximate"};
 
 // What the database answers for one step.
@@ -36,12 +38,13 @@ static hone_status ask(const hone_plan *plan, hone_store *store, int number, ans
     return status;
 }
 
-// The best candidate that is not the chosen one; NULL when it ran alone.
+// The fastest candidate that is not the chosen one; NULL when it ran alone.
 static const hone_ranked *runner_up(const answer *a)
 {
+    const hone_ranked *best = NULL;
     for (size_t k = 0; k < a->n; k++)
-        if ((int)k != a->chosen) return &a->ranked[k];
-    return NULL;
+        if ((int)k != a->chosen && (!best || a->ranked[k].median_ns < best->median_ns)) best = &a->ranked[k];
+    return best;
 }
 
 // Positive: the runner-up is slower by this part of the chosen one's time.
@@ -135,6 +138,8 @@ static void print_margin(const answer *a, hone_text *text)
     if (a->chosen < 0)
         hone_text_printf(text, "  the plan's tactic is not among what the database knows now: it was pinned, stands in, or its evidence is elsewhere\n");
     else if (!second) hone_text_printf(text, "  no other candidate gave a right answer\n");
+    else if (margin(a) < 0 && margin(a) > -EQUAL)
+        hone_text_printf(text, "  as fast as the best but for %.2f%%: the smaller workspace, then the name decides\n", -100 * margin(a));
     else if (margin(a) < 0) hone_text_printf(text, "  %.1f%% slower than the best that the database knows now: pinned, limited, or tuned since\n", -100 * margin(a));
     else if (second->tied || a->ranked[a->chosen].tied)
         hone_text_printf(text, "  %.1f%% ahead of the runner-up, which the measurements do not decide: the intervals overlap\n", 100 * margin(a));

@@ -1,0 +1,160 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# hone build, plan and why: from a network and a database to a plan.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+    export HONE=${HONE:-$PWD/build/hone} PYTHON=${PYTHON:-$PWD/build/venv/bin/python}
+    export XDG_DATA_HOME=$BATS_FILE_TMPDIR/data XDG_CACHE_HOME=$BATS_FILE_TMPDIR/cache
+    unset HONE_DB
+    "$PYTHON" tests/cli/tiny.py "$BATS_FILE_TMPDIR"
+    cd "$BATS_FILE_TMPDIR"
+    "$HONE" tune tiny.onnx --db tuned.db --device cpu --effort quick --progress none --busy >/dev/null
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR"
+}
+
+@test "without a database the reference stands in, and it is said" {
+    run "$HONE" build tiny.onnx -o ref.plan --device cpu
+    [ "$status" -eq 0 ]
+    [[ $output == *"the database lacks"*"run by the reference"* ]]
+    run "$HONE" plan show ref.plan
+    [ "$status" -eq 0 ] && [[ $output == *"never measured"* ]]
+}
+
+@test "a tuned network builds strictly, with nothing on standard output" {
+    run "$HONE" build tiny.onnx -o a.plan --db tuned.db --device cpu --strict
+    [ "$status" -eq 0 ] && [[ $output == *"predicted"* ]] && [[ $output == *"100.0% of"* ]]
+    [ -z "$("$HONE" build tiny.onnx -o a.plan --db tuned.db --device cpu --strict 2>/dev/null)" ]
+}
+
+@test "what the database lacks is a work list for tune -, and exit code 5" {
+    run "$HONE" build tiny.onnx -o none.plan --db list.db --device cpu --strict
+    [ "$status" -eq 2 ] && [[ $output == *"list.db"* ]]      # what --db names must be there
+    run --separate-stderr "$HONE" build tiny.onnx -o none.plan --device cpu --strict
+    [ "$status" -eq 5 ] && [ ! -e none.plan ]
+    [[ $stderr == *"lacks"* ]]
+    printf '%s\n' "$output" >list
+    [ "$(sort -u list | wc -l)" -eq "$(wc -l <list)" ]
+    for round in 1 2 3; do
+        "$HONE" tune - --db list.db --device cpu --effort quick --progress none --busy <list >/dev/null
+        "$HONE" build tiny.onnx -o listed.plan --db list.db --device cpu --strict >list 2>/dev/null && return 0
+    done
+    false
+}
+
+@test "two builds in two folders give the same bytes" {
+    mkdir -p one two
+    (cd one && "$HONE" build ../tiny.onnx -o plan --db ../tuned.db --device cpu --strict)
+    (cd two && "$HONE" build ../tiny.onnx -o plan --db ../tuned.db --device cpu --strict)
+    cmp one/plan two/plan
+}
+
+@test "a plan is a safetensors file" {
+    "$HONE" build tiny.onnx -o st.plan --db tuned.db --device cpu
+    "$PYTHON" - st.plan <<'END'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+size, = struct.unpack("<Q", data[:8])
+assert (8 + size) % 64 == 0
+header = json.loads(data[8:8 + size])
+meta = header.pop("__metadata__")
+assert all(isinstance(v, str) for v in meta.values()) and meta["hone.plan"].startswith("hone-plan 1\n")
+width = {"F32": 4, "U8": 1, "I64": 8, "F16": 2, "BF16": 2}
+at = 0
+for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+    begin, end = entry["data_offsets"]
+    count = 1
+    for dim in entry["shape"]:
+        count *= dim
+    assert begin == at and end - begin == count * width[entry["dtype"]], name
+    at = end
+assert at == len(data) - 8 - size
+assert any(name.startswith("weights/w0") for name in header), list(header)
+END
+}
+
+@test "--json is one object" {
+    run --separate-stderr "$HONE" build tiny.onnx -o j.plan --db tuned.db --device cpu --json
+    [ "$status" -eq 0 ] && [ -z "$stderr" ]
+    "$PYTHON" -c 'import json, sys
+o = json.loads(sys.argv[1])
+assert o["schema"] == "hone.build.1" and o["missing"] == [] and o["precision_share"] == 1 and len(o["digest"]) == 64, o' "$output"
+    run "$HONE" plan show --json j.plan
+    "$PYTHON" -c 'import json, sys
+o = json.loads(sys.argv[1])
+assert o["schema"] == "hone.plan.1" and o["steps"] and o["inputs"][0] == {"name": "x", "tensor": "f32:1x3x8x8"}, o' "$output"
+    run "$HONE" why --json --db tuned.db j.plan
+    "$PYTHON" -c 'import json, sys
+o = json.loads(sys.argv[1])
+assert o["schema"] == "hone.why.1" and all(s["candidates"] for s in o["steps"]), o' "$output"
+}
+
+@test "a pin overrides a choice; one that fits nothing is a usage error" {
+    "$HONE" build tiny.onnx -o pin.plan --db tuned.db --device cpu --pin head=ref.plain@1
+    run "$HONE" plan show pin.plan
+    [[ $(grep -A2 ' head' <<<"$output") == *"ref.plain@1"* ]]
+    run "$HONE" build tiny.onnx -o pin.plan --db tuned.db --device cpu --pin nowhere=ref.plain@1
+    [ "$status" -eq 2 ] && [[ $output == *"nowhere"* ]]
+    run "$HONE" build tiny.onnx -o pin.plan --db tuned.db --device cpu --pin head=ref.plain@99
+    [ "$status" -eq 2 ]
+}
+
+@test "why tells candidates, intervals, margin and evidence" {
+    "$HONE" build tiny.onnx -o why.plan --db tuned.db --device cpu
+    run "$HONE" why why.plan --db tuned.db
+    [ "$status" -eq 0 ] && [[ $output == *"margin"* ]] && [[ $output == *stem* ]]
+    run "$HONE" why why.plan stem --db tuned.db
+    [ "$status" -eq 0 ] && [[ $output == *"runner-up"* ]] && [[ $output == *"95% interval"* ]] && [[ $output == *"evidence "* ]]
+    run "$HONE" why why.plan nowhere --db tuned.db
+    [ "$status" -eq 2 ] && [[ $output == *"nowhere"* ]]
+}
+
+@test "what cannot be imported is exit code 3, and every node is named" {
+    run "$HONE" build bad.onnx -o bad.plan --device cpu
+    [ "$status" -eq 3 ] && [[ $output == *"Frobnicate"* ]]
+    run "$HONE" build open.onnx -o open.plan --device cpu
+    [ "$status" -eq 3 ] && [[ $output == *"--shapes"* ]]
+    "$HONE" build open.onnx -o open.plan --device cpu --shapes x:1x3x8x8
+    run "$HONE" build wrong.npy -o bad.plan --device cpu
+    [ "$status" -eq 3 ]
+}
+
+@test "usage errors are exit code 2" {
+    for arguments in "" "tiny.onnx" "tiny.onnx -o p" "tiny.onnx -o p --device cpu --precision fp99" "tiny.onnx -o p --device nosuch" \
+        "tiny.onnx -o p --device cpu --lanes 17" "tiny.onnx -o p --device cpu --workspace much" "tiny.onnx -o p --device cpu --pin stem" \
+        "tiny.onnx -o p --device cpu --nosuch" "tiny.onnx tiny.onnx -o p --device cpu" "tiny.onnx -o p --device cpu --shapes nonsense"; do
+        run "$HONE" build $arguments
+        echo "$arguments: $status: $output"
+        [ "$status" -eq 2 ]
+        [ ! -e p ]
+    done
+    run "$HONE" nosuch
+    [ "$status" -eq 2 ]
+    run "$HONE"
+    [ "$status" -eq 2 ]
+    run "$HONE" plan
+    [ "$status" -eq 2 ]
+}
+
+@test "a damaged database is exit code 7, a missing GPU 8" {
+    head -c 5000 /dev/zero >damaged.db
+    run "$HONE" build tiny.onnx -o p --db damaged.db --device cpu
+    [ "$status" -eq 7 ]
+    run "$HONE" build tiny.onnx -o p --device cuda:99
+    [ "$status" -eq 8 ]
+}
+
+@test "plans for a device that is not here" {
+    device='cuda sm_90 "NVIDIA H200" sms=132 mem=143771MiB clock=1980MHz power=700W'
+    "$HONE" build tiny.onnx -o far.plan --device "$device" --precision fp16,fp32
+    run "$HONE" plan show far.plan
+    [[ $output == *"NVIDIA H200"* ]]
+    run "$HONE" run far.plan --device cpu
+    [ "$status" -eq 2 ] && [[ $output == *"built for"* ]]
+    run --separate-stderr "$HONE" build tiny.onnx -o far.plan --device "$device" --precision fp16 --strict
+    [ "$status" -eq 5 ] && [[ $output == *"f16:1x8x8x3:nhwc"* ]]
+}
