@@ -78,9 +78,15 @@ static bool take(reader *r, const char *literal)
     return literal[1] ? hone_scan_literal(&r->scan, literal) : (r->scan.at++, true);
 }
 
+// Sizes come from problems that anyone may spell: what overflows wraps around.
+static int64_t plus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+static int64_t minus(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+static int64_t times(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+
 static int64_t divide(reader *r, int64_t a, int64_t b, char op)
 {
     if (!b) return fail(r, "division by zero", "");
+    if (b == -1) return op == '/' ? minus(0, a) : 0;
     return op == '/' ? a / b : a % b;
 }
 
@@ -88,9 +94,9 @@ static int64_t apply(reader *r, const char *name, int64_t a, int64_t b)
 {
     if (!strcmp(name, "min")) return a < b ? a : b;
     if (!strcmp(name, "max")) return a > b ? a : b;
-    if (!strcmp(name, "ceil")) return divide(r, a + b - 1, b, '/');
-    if (!strcmp(name, "align")) return divide(r, a + b - 1, b, '/') * b;
-    if (!strcmp(name, "pow2")) return a & -a;
+    if (!strcmp(name, "ceil")) return divide(r, plus(a, minus(b, 1)), b, '/');
+    if (!strcmp(name, "align")) return times(divide(r, plus(a, minus(b, 1)), b, '/'), b);
+    if (!strcmp(name, "pow2")) return a & minus(0, a);
     return fail(r, "unknown function ", name);
 }
 
@@ -114,7 +120,7 @@ static int64_t primary(reader *r)
         value = !primary(r);
     } else if (hone_scan_int(&r->scan, &value)) {
     } else if (take(r, "-")) {
-        value = -primary(r);
+        value = minus(0, primary(r));
     } else if (!hone_scan_word(&r->scan, name, sizeof name)) {
         return fail_syntax(r);
     } else if (take(r, "(")) {
@@ -130,7 +136,7 @@ static int64_t product(reader *r)
 {
     int64_t a = primary(r);
     for (;;) {
-        if (take(r, "*")) a *= primary(r);
+        if (take(r, "*")) a = times(a, primary(r));
         else if (take(r, "/")) a = divide(r, a, primary(r), '/');
         else if (take(r, "%")) a = divide(r, a, primary(r), '%');
         else return a;
@@ -141,8 +147,8 @@ static int64_t sum(reader *r)
 {
     int64_t a = product(r);
     for (;;) {
-        if (take(r, "+")) a += product(r);
-        else if (take(r, "-")) a -= product(r);
+        if (take(r, "+")) a = plus(a, product(r));
+        else if (take(r, "-")) a = minus(a, product(r));
         else return a;
     }
 }

@@ -87,6 +87,8 @@ static hone_status set_operands(hone_formed *formed)
     hone_dtype dtype = formed->problem->operands[x].dtype, weights = formed->problem->operands[w].dtype;
     if (!is_float16_or_32(dtype) || !is_float16_or_32(weights))
         return hone_fail(HONE_DECLINED, "a convolution of %s and %s", hone_dtype_name(dtype), hone_dtype_name(weights));
+    if (hone_tensor_count(&formed->problem->operands[x]) >= INT32_MAX || hone_tensor_count(&formed->problem->operands[w]) >= INT32_MAX)
+        return hone_fail(HONE_DECLINED, "an operand has more elements than 31 bits count");
     formed->dtype = dtype;
     hone_form_set_type(formed, "W_T", weights);
     hone_vars_set(&formed->vars, "in_a", x);

@@ -169,6 +169,8 @@ hone_status hone_form_make(const char *name, const hone_problem *problem, const 
     memset(formed, 0, sizeof *formed);
     formed->problem = problem;
     if (hone_tensor_count(&problem->out[0]) == 0) return hone_fail(HONE_DECLINED, "nothing to compute");
+    for (int k = 0; k < problem->n_operands; k++)
+        if (hone_tensor_count(&problem->operands[k]) == 0) return hone_fail(HONE_DECLINED, "operand %d is empty", k);
     hone_status status = hone_form_find_main(problem, &formed->main);
     if (!status) status = form->make(problem, formed);
     if (!status) add_common(formed, target);

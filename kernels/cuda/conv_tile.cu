@@ -27,7 +27,7 @@
 //! require (bm >= 32 || (bn >= 64 && bn <= 128)) && (bn >= 64 || bm <= 128) && bm * bn <= 32768 && bm * 8 >= bn
 //! require (bm == 16 ? m <= 16 : bm == 32 || m > bm / 2) && (bn == 32 || n > bn / 2)
 //! require bm > 16 && m <= 16 ? 0 : 1
-//! require tiles <= sms * bm * bn / 512 || bm * bn >= 8192
+//! require tiles <= sms * bm * bn / 512 || bm * bn >= 8192 || (n <= 32 && bm == 128) || (m <= 16 && bn == 128)
 //! require tiles * splits * 5 >= sms || bm * bn <= 2048
 //! require splits == 1 || (cc >= 90 && vec_max >= 4 && bm * bn <= 16384 && tiles * splits <= sms + sms / 2 && depth >= 3)
 //! require bm * row <= (va * elem >= 4 ? 4096 : 2048) * warps && (vb * elem >= 4 || bn * row <= 2048 * warps)

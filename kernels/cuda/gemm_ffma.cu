@@ -17,7 +17,7 @@
 //! let depth ceil(ceil(k, bk), splits)
 //! require bm * bn >= 2048 && (bk == 16 || k > 32)
 //! require (bm == 32 || m > bm / 2) && (bn == 32 || n > bn / 2)
-//! require tiles <= sms * bm * bn / 256 || bm * bn >= 8192
+//! require tiles <= sms * bm * bn / 256 || bm * bn >= 8192 || (n <= 32 && bm == 128) || (m <= 32 && bn == 128)
 //! require tiles * splits * 5 >= sms || bm * bn <= 2048
 //! require splits == 1 || (cc >= 90 && vec_max >= 4 && tiles * splits <= sms + sms / 2 && depth >= 3)
 //! define BM bm
