@@ -13,7 +13,7 @@
 #include "tuner/compiler.h"
 #include "tuner/worker.h"
 
-enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, KEY_COMPILE, FIRST_FD = 10 };
+enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, KEY_TIMER, KEY_COMPILE, FIRST_FD = 10 };
 
 #define FILE_BYTES_MAX ((rlim_t)256 << 20)      // what a tactic gone mad may write into any file
 
@@ -23,6 +23,7 @@ static const struct argp_option options[] = {
     {"seed", KEY_SEED, "N", 0, "Of random operands", 0},
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Most scratch memory of a tactic; -1: any", 0},
     {"sources", KEY_SOURCES, "LIST", 0, "Tactic sources; empty: all", 0},
+    {"timer", KEY_TIMER, "NAME", 0, "cupti, event, cpu; empty: the best there is", 0},
     {"warm", KEY_WARM, 0, 0, "Time with a warm cache", 0},
     {"busy", KEY_BUSY, 0, 0, "Do not mind other work on the device", 0},
     {"compile", KEY_COMPILE, 0, 0, "Compile for the device of this spelling, run nothing", 0},
@@ -42,6 +43,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_COMPILE: return all->compiles = true, 0;
     case KEY_DEVICE: return asked->device = argument, 0;
     case KEY_SOURCES: return asked->sources = argument, 0;
+    case KEY_TIMER: return asked->timer = argument, 0;
     case KEY_SEED: return asked->seed = strtoull(argument, NULL, 10), 0;
     case KEY_WARM: return asked->warm = true, 0;
     case KEY_BUSY: return asked->busy = true, 0;
@@ -82,7 +84,7 @@ static void arrange_process(void)
 int hone_cmd_worker(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "", "Serves `hone tune`; not for people.", 0, 0, 0};
-    request asked = {.worker = {.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1}};
+    request asked = {.worker = {.device = "cpu", .sources = "", .timer = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1}};
     int in, out;
     argv[0] = "hone worker";
     argp_parse(&argp, argc, argv, 0, NULL, &asked);

@@ -35,7 +35,7 @@ hone_status hone_supervisor_init(hone_supervisor *supervisor, const hone_supervi
 
 typedef struct words {
     char effort[16], seed[24], workspace[24];
-    char *argv[16];
+    char *argv[24];
 } words;
 
 // Who else uses the device is asked once: a worker that was just killed may still be listed.
@@ -47,7 +47,7 @@ static void fill_words(const hone_supervisor_options *options, bool busy, words 
     snprintf(a->seed, sizeof a->seed, "%llu", (unsigned long long)o->seed);
     snprintf(a->workspace, sizeof a->workspace, "%lld", (long long)o->workspace_limit_bytes);
     const char *const all[] = {"hone", "worker", "--device", o->device, "--effort", a->effort, "--seed", a->seed, "--workspace", a->workspace,
-                               "--sources", o->sources};
+                               "--sources", o->sources, "--timer", o->timer ? o->timer : ""};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) a->argv[n++] = (char *)all[k];
     if (options->compiles) a->argv[n++] = "--compile";
     if (o->warm) a->argv[n++] = "--warm";

@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "profiler/clocks.h"
-#include "profiler/stats.h"
 #include "tuner/worker_priv.h"
 
 #define VERIFY_RUNS 2                  // and once more behind the timed ones
@@ -325,7 +324,8 @@ void hone_bench_more(hone_bench *bench, const char *tactic, int samples, hone_an
     else if (measure(&t, samples)) prove(&t, kept);
 }
 
-// ---- the launch gap: what a node of a captured graph costs beside the time of its kernel
+// ---- the launch gap: what a node of a captured graph takes, its kernel included. CUPTI must not have been started in this process:
+// it stamps every node of a graph.
 
 #define GAP_ROUNDS 15
 #define GAP_SIZES 3
@@ -388,30 +388,23 @@ void hone_bench_gap(hone_bench *bench, const char *tactic, hone_answer *answer)
 {
     trial t = {.bench = bench, .text = tactic, .answer = answer};
     hone_kept *kept = find_kept(bench, tactic);
-    double slopes[GAP_ROUNDS];
     hone_answer_init(answer);
     if (!kept) {
         fail(&t, HONE_VERDICT_UNSUPPORTED, "this tactic was not tried before");
         return;
     }
     t.runnable = kept->runnable;
-    bool warm = bench->options.warm;
-    bench->options.warm = true;
-    bool good = measure(&t, 3 * GAP_ROUNDS);
-    bench->options.warm = warm;
-    if (!good) return;
-    double kernel_ns = hone_stats_median(answer->samples_ns, (size_t)answer->n);
-    answer->n = 0;
     answer->error = 0;
-    hone_status status = time_slopes(&t, slopes);
+    hone_status status = hone_buffers_take_workspace(&bench->buffers, t.runnable->workspace_bytes);
+    if (!status) status = time_slopes(&t, answer->samples_ns);
     if (status) {
         fail_device(&t, status);
         return;
     }
+    read_clocks(bench, answer);
+    answer->n = GAP_ROUNDS;
     for (int k = 0; k < GAP_ROUNDS; k++)
-        if (slopes[k] > kernel_ns) answer->samples_ns[answer->n++] = slopes[k] - kernel_ns;
-    if (!answer->n) fail(&t, HONE_VERDICT_UNSUPPORTED, "nodes of a graph cost no more than their kernels");
-    snprintf(answer->note, sizeof answer->note, "a node takes %.0f ns, its kernel %.0f ns", hone_stats_median(slopes, GAP_ROUNDS), kernel_ns);
+        if (!(answer->samples_ns[k] > 0)) fail(&t, HONE_VERDICT_UNSUPPORTED, "more nodes of a graph take no more time");
 }
 
 void hone_bench_drop(hone_bench *bench, const char *tactic)

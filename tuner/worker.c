@@ -178,6 +178,15 @@ static void serve_more(worker *w, char **fields)
     say_answer(w);
 }
 
+// As more, with a warm cache whatever the worker's mode.
+static void serve_warm(worker *w, char **fields)
+{
+    bool warm = w->bench.options.warm;
+    w->bench.options.warm = true;
+    serve_more(w, fields);
+    w->bench.options.warm = warm;
+}
+
 static void serve_gap(worker *w, char **fields)
 {
     if (!has_problem(w)) return;
@@ -209,7 +218,7 @@ static const struct request {
     void (*serve)(worker *w, char **fields);
 } requests[] = {
     {"hello", 0, serve_hello}, {"ahead", 2, serve_ahead}, {"begin", 2, serve_begin}, {"offer", 2, serve_offer}, {"try", 2, serve_try},
-    {"more", 2, serve_more},   {"drop", 1, serve_drop},   {"gap", 1, serve_gap},     {"end", 1, serve_end},     {"quit", 0, serve_quit},
+    {"more", 2, serve_more},   {"drop", 1, serve_drop},   {"warm", 2, serve_warm},   {"gap", 1, serve_gap},     {"end", 1, serve_end},     {"quit", 0, serve_quit},
 };
 
 static void serve(worker *w, const hone_wire_fields *fields)
@@ -230,8 +239,9 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
     bench->options = *options;
     HONE_TRY(hone_device_open(options->device, &bench->device));
     if (!options->busy) HONE_TRY(hone_clocks_check_idle(bench->device));
-    bench->timer = hone_timer_choose(bench->device);
-    if (!bench->timer) HONE_TRY(HONE_NO_DEVICE);
+    bench->timer = *options->timer ? hone_timer_find(options->timer) : hone_timer_choose(bench->device);
+    if (!bench->timer) HONE_TRY(*options->timer ? hone_fail(HONE_USAGE, "there is no timer %s", options->timer) : HONE_NO_DEVICE);
+    HONE_TRY(bench->timer->probe(bench->device));
     bench->buffers.device = bench->device;
     int cpus = hone_cpu_count();
     // Work beside a measurement spoils the times of a CPU, not those of a GPU; two processors stay free to drive that one.

@@ -3,7 +3,7 @@
 // opens the database. Whatever a tactic does to it, the tuner lives and starts another.
 //
 // Requests, each with a number first (docs/tuning.md has the answers):
-//   hello | ahead N PROBLEM | begin N PROBLEM | offer | try SAMPLES TACTIC | more SAMPLES TACTIC | drop TACTIC | gap TACTIC | end | quit
+//   hello | ahead N PROBLEM | begin N PROBLEM | offer | try SAMPLES TACTIC | more SAMPLES TACTIC | warm SAMPLES TACTIC | drop TACTIC | gap TACTIC | end | quit
 #ifndef HONE_TUNER_WORKER_H
 #define HONE_TUNER_WORKER_H
 
@@ -15,6 +15,7 @@ typedef struct hone_worker_options {
     hone_effort effort;
     uint64_t seed;
     int64_t workspace_limit_bytes;     // -1: none
+    const char *timer;                 // "": the best there is
     bool warm;                         // time with a warm cache
     bool busy;                         // a busy GPU is fine
 } hone_worker_options;
