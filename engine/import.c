@@ -269,7 +269,12 @@ static hone_status import_node(onnx_import *im, const onnx_node *from, int *in, 
 static hone_status import_nodes(onnx_import *im, int n, const onnx_node *nodes)
 {
     hone_status status = HONE_OK;
-    int *in = hone_calloc(2 * HONE_IMPORT_OPERANDS, sizeof *in), *out = in + HONE_IMPORT_OPERANDS;
+    int most = 1;              // operands or outputs of a node; more than are allowed are refused before they are stored
+    for (int k = 0; k < n; k++) {
+        most = nodes[k].n_inputs > most ? nodes[k].n_inputs : most;
+        most = nodes[k].n_outputs > most ? nodes[k].n_outputs : most;
+    }
+    int *in = hone_calloc(2 * (size_t)most, sizeof *in), *out = in + most;
     if (!in) return HONE_NO_MEMORY;
     const onnx_node *outer = im->node;
     onnx_import saved = *im;

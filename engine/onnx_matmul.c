@@ -250,8 +250,114 @@ out:
     return status;
 }
 
+// ---- Attention of opset 23: products around a softmax, as older exporters write it, so that one rule serves both
+
+typedef struct heads {
+    int value;                 // [batch, heads, positions, depth]
+    int64_t dims[4];
+} heads;
+
+// [batch, positions, heads * depth] is taken apart; rank 4 comes as it is.
+static hone_status split_heads(onnx_import *im, int x, int64_t n_heads, heads *h)
+{
+    hone_tensor t = onnx_tensor_of(im, x);
+    h->value = x;
+    if (t.rank == 4) return memcpy(h->dims, t.dims, sizeof h->dims), HONE_OK;
+    if (t.rank != 3 || n_heads < 1 || t.dims[2] % n_heads) return hone_fail(HONE_MODEL, "%lld heads do not fit an operand of %d dims", (long long)n_heads, t.rank);
+    int64_t apart[4] = {t.dims[0], t.dims[1], n_heads, t.dims[2] / n_heads};
+    h->dims[0] = apart[0], h->dims[1] = apart[2], h->dims[2] = apart[1], h->dims[3] = apart[3];
+    hone_status status = onnx_emit_reshape(im, x, 4, apart, &h->value);
+    return status == HONE_OK ? onnx_emit_transpose(im, h->value, (int64_t[]){0, 2, 1, 3}, &h->value) : status;
+}
+
+// Each head of keys or values serves several heads of queries.
+static hone_status repeat_heads(onnx_import *im, int64_t n_heads, heads *h)
+{
+    hone_call call;
+    hone_status status;
+    if (n_heads == h->dims[1]) return HONE_OK;
+    if (!h->dims[1] || n_heads % h->dims[1]) return hone_fail(HONE_MODEL, "%lld heads of queries, %lld of keys", (long long)n_heads, (long long)h->dims[1]);
+    int64_t column[5] = {h->dims[0], h->dims[1], 1, h->dims[2], h->dims[3]}, wide[5] = {column[0], column[1], n_heads / h->dims[1], column[3], column[4]};
+    HONE_TRY(onnx_emit_reshape(im, h->value, 5, column, &h->value));
+    HONE_TRY(hone_call_init(&call, "expand", 1));
+    HONE_TRY(hone_call_set_ints(&call, "shape", wide, 5));
+    HONE_TRY(onnx_emit(im, &call, &h->value, &h->value));
+    h->dims[1] = n_heads;
+    HONE_TRY(onnx_emit_reshape(im, h->value, 4, h->dims, &h->value));
+out:
+    return status;
+}
+
+static hone_status add_flags(onnx_import *im, int flags, int *scores)
+{
+    int zero, never, bias;
+    hone_dtype dtype = onnx_tensor_of(im, *scores).dtype;
+    hone_status status;
+    HONE_TRY(onnx_make_scalar(im, dtype, 0, &zero));
+    HONE_TRY(onnx_make_scalar(im, dtype, -INFINITY, &never));
+    HONE_TRY(onnx_emit_op(im, "where", 3, (int[]){flags, zero, never}, &bias));
+    HONE_TRY(onnx_emit_binary(im, "add", *scores, bias, scores));
+out:
+    return status;
+}
+
+static hone_status add_causal(onnx_import *im, int64_t queries, int64_t keys, int *scores)
+{
+    hone_call call;
+    int64_t dims[2] = {queries, keys};
+    int yes, all;
+    hone_status status;
+    HONE_TRY(onnx_make_scalar(im, HONE_BOOL, 1, &yes));
+    HONE_TRY(hone_call_init(&call, "expand", 1));
+    HONE_TRY(hone_call_set_ints(&call, "shape", dims, 2));
+    HONE_TRY(onnx_emit(im, &call, &yes, &all));
+    HONE_TRY(hone_call_init(&call, "trilu", 1));
+    HONE_TRY(hone_call_set_ints(&call, "upper", &(int64_t){0}, 1));
+    HONE_TRY(onnx_emit(im, &call, &all, &all));
+    HONE_TRY(add_flags(im, all, scores));
+out:
+    return status;
+}
+
+static hone_status attention(onnx_import *im, const int *in, int n_in, int *out)
+{
+    heads q, k, v;
+    hone_call call;
+    int t, y;
+    int64_t q_heads = onnx_int(im, "q_num_heads", 0), kv_heads = onnx_int(im, "kv_num_heads", 0);
+    onnx_ignore(im, "softmax_precision");
+    onnx_ignore(im, "qk_matmul_output_mode");
+    hone_status status;
+    for (int j = 4; j < n_in; j++)
+        if (in[j] >= 0) return hone_fail(HONE_MODEL, "past keys and values are not supported");
+    if (onnx_real(im, "softcap", 0) != 0) return hone_fail(HONE_MODEL, "softcap is not supported");
+    HONE_TRY(split_heads(im, in[0], q_heads, &q));
+    HONE_TRY(split_heads(im, in[1], kv_heads, &k));
+    HONE_TRY(split_heads(im, in[2], kv_heads, &v));
+    HONE_TRY(repeat_heads(im, q.dims[1], &k));
+    HONE_TRY(repeat_heads(im, q.dims[1], &v));
+    HONE_TRY(onnx_emit_transpose(im, k.value, (int64_t[]){0, 1, 3, 2}, &t));
+    HONE_TRY(matmul(im, q.value, t, false, false, &y));
+    HONE_TRY(scale(im, y, onnx_real(im, "scale", 1 / sqrt((double)q.dims[3])), &y));
+    if (onnx_given(in, n_in, 3) && onnx_tensor_of(im, in[3]).dtype == HONE_BOOL) HONE_TRY(add_flags(im, in[3], &y));
+    else if (onnx_given(in, n_in, 3)) HONE_TRY(onnx_emit_binary(im, "add", y, in[3], &y));
+    if (onnx_int(im, "is_causal", 0)) HONE_TRY(add_causal(im, q.dims[2], k.dims[2], &y));
+    HONE_TRY(hone_call_init(&call, "softmax", 1));
+    HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){3}, 1));
+    HONE_TRY(onnx_emit(im, &call, &y, &y));
+    HONE_TRY(matmul(im, y, v.value, false, false, &y));
+    if (onnx_tensor_of(im, in[0]).rank == 3) {
+        HONE_TRY(onnx_emit_transpose(im, y, (int64_t[]){0, 2, 1, 3}, &y));
+        HONE_TRY(onnx_emit_reshape(im, y, 3, (int64_t[]){q.dims[0], q.dims[2], q.dims[1] * v.dims[3]}, &y));
+    }
+    *out = y;
+out:
+    return status;
+}
+
 const onnx_rule onnx_rules_matmul[] = {
     {"Gemm", 0, 0, 2, 3, 1, gemm, NULL},
     {"Einsum", 0, 0, 1, 2, 1, einsum, NULL},
+    {"Attention", 0, 0, 3, 7, 1, attention, NULL},
     {0},
 };

@@ -370,51 +370,40 @@ out:
     return status;
 }
 
-static hone_status tile(onnx_import *im, const int *in, int n_in, int *out)
+static hone_status emit_pad(onnx_import *im, int x, int rank, const int64_t *before, const int64_t *after, int *out)
 {
     hone_call call;
+    bool any = false;
+    hone_status status;
+    for (int k = 0; k < rank; k++) any = any || before[k] || after[k];
+    if (!any) return *out = x, HONE_OK;
+    HONE_TRY(hone_call_init(&call, "pad", 1));
+    HONE_TRY(hone_call_set_ints(&call, "before", before, rank));
+    HONE_TRY(hone_call_set_ints(&call, "after", after, rank));
+    HONE_TRY(onnx_emit(im, &call, &x, out));
+out:
+    return status;
+}
+
+static hone_status center_crop_pad(onnx_import *im, const int *in, int n_in, int *out)
+{
     hone_tensor x = onnx_tensor_of(im, in[0]);
-    int64_t repeats[HONE_RANK_MAX];
-    int n;
-    bool same = true;
+    int64_t wish[HONE_RANK_MAX], before[HONE_RANK_MAX] = {0}, after[HONE_RANK_MAX] = {0};
+    const int64_t *axes;
+    int n, n_axes = onnx_ints(im, "axes", &axes), axis, y = in[0];
     (void)n_in;
     hone_status status;
-    HONE_TRY(onnx_const_ints(im, in[1], "repeats", repeats, HONE_RANK_MAX, &n));
-    if (n != x.rank) HONE_TRY(hone_fail(HONE_MODEL, "repeats has %d entries for %d dims", n, x.rank));
+    HONE_TRY(onnx_const_ints(im, in[1], "the shape", wish, HONE_RANK_MAX, &n));
+    if (n != (n_axes ? n_axes : x.rank)) HONE_TRY(hone_fail(HONE_MODEL, "the shape has %d entries", n));
     for (int k = 0; k < n; k++) {
-        if (repeats[k] < 0 || repeats[k] > HONE_ELEMENTS_MAX) HONE_TRY(hone_fail(HONE_MODEL, "a repeat is %lld", (long long)repeats[k]));
-        same = same && repeats[k] == 1;
+        HONE_TRY(onnx_axis(n_axes ? axes[k] : k, x.rank, &axis));
+        if (wish[k] < 0 || wish[k] > HONE_ELEMENTS_MAX) HONE_TRY(hone_fail(HONE_MODEL, "the shape has an entry of %lld", (long long)wish[k]));
+        int64_t more = wish[k] - x.dims[axis];
+        before[axis] = more < 0 ? -(-more / 2) : more / 2;
+        after[axis] = more - before[axis];
     }
-    if (same) return *out = in[0], HONE_OK;
-    HONE_TRY(hone_call_init(&call, "tile", 1));
-    HONE_TRY(hone_call_set_ints(&call, "repeats", repeats, n));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
-static hone_status depth_space(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    const char *op = onnx_rule_word(im);
-    (void)n_in;
-    hone_status status;
-    HONE_TRY(hone_call_init(&call, op, 1));
-    HONE_TRY(hone_call_set_ints(&call, "block", &(int64_t){onnx_int(im, "blocksize", 0)}, 1));
-    if (!strcmp(op, "depth_to_space")) HONE_TRY(hone_call_set_word(&call, "mode", onnx_word(im, "mode", "DCR")));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
-static hone_status reverse_sequence(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    hone_status status;
-    HONE_TRY(hone_call_init(&call, "reverse_sequence", n_in));
-    HONE_TRY(hone_call_set_ints(&call, "batch_axis", &(int64_t){onnx_int(im, "batch_axis", 1)}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "time_axis", &(int64_t){onnx_int(im, "time_axis", 0)}, 1));
-    HONE_TRY(onnx_emit(im, &call, in, out));
+    HONE_TRY(crop(im, &y, before, after));
+    HONE_TRY(emit_pad(im, y, x.rank, before, after, out));
 out:
     return status;
 }
@@ -429,10 +418,7 @@ const onnx_rule onnx_rules_move[] = {
     {"Split", 0, 0, 1, 2, HONE_IMPORT_OPERANDS, split, NULL},
     {"Slice", 0, 0, 1, 5, 1, slice, NULL},
     {"Pad", 0, 0, 1, 4, 1, pad, NULL},
+    {"CenterCropPad", 0, 0, 2, 2, 1, center_crop_pad, NULL},
     {"Expand", 0, 0, 2, 2, 1, expand, NULL},
-    {"Tile", 0, 0, 2, 2, 1, tile, NULL},
-    {"DepthToSpace", 0, 0, 1, 1, 1, depth_space, "depth_to_space"},
-    {"SpaceToDepth", 0, 0, 1, 1, 1, depth_space, "space_to_depth"},
-    {"ReverseSequence", 0, 0, 2, 2, 1, reverse_sequence, NULL},
     {0},
 };

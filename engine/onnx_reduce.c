@@ -25,40 +25,6 @@ out:
     return status;
 }
 
-static hone_status arg(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    int axis;
-    (void)n_in;
-    hone_status status;
-    HONE_TRY(onnx_axis(onnx_int(im, "axis", 0), onnx_tensor_of(im, in[0]).rank, &axis));
-    HONE_TRY(hone_call_init(&call, onnx_rule_word(im), 1));
-    HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "keep", &(int64_t){onnx_int(im, "keepdims", 1) != 0}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "last", &(int64_t){onnx_int(im, "select_last_index", 0) != 0}, 1));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
-static hone_status cumsum(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    int64_t wish;
-    int axis, n;
-    (void)n_in;
-    hone_status status;
-    HONE_TRY(onnx_const_ints(im, in[1], "the axis", &wish, 1, &n));
-    HONE_TRY(onnx_axis(wish, onnx_tensor_of(im, in[0]).rank, &axis));
-    HONE_TRY(hone_call_init(&call, "cumsum", 1));
-    HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "exclusive", &(int64_t){onnx_int(im, "exclusive", 0) != 0}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "reverse", &(int64_t){onnx_int(im, "reverse", 0) != 0}, 1));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
 static hone_status global_pool(onnx_import *im, const int *in, int n_in, int *out)
 {
     int rank = onnx_tensor_of(im, in[0]).rank;
@@ -83,9 +49,6 @@ const onnx_rule onnx_rules_reduce[] = {
     {"ReduceLogSum", 0, 0, 1, 2, 1, reduce, "logsum"},
     {"ReduceLogSumExp", 0, 0, 1, 2, 1, reduce, "logsumexp"},
     {"ReduceSumSquare", 0, 0, 1, 2, 1, reduce, "sumsquare"},
-    {"ArgMax", 0, 0, 1, 1, 1, arg, "argmax"},
-    {"ArgMin", 0, 0, 1, 1, 1, arg, "argmin"},
-    {"CumSum", 0, 0, 2, 2, 1, cumsum, NULL},
     {"GlobalAveragePool", 0, 0, 1, 1, 1, global_pool, "mean"},
     {"GlobalMaxPool", 0, 0, 1, 1, 1, global_pool, "max"},
     {"GlobalLpPool", 0, 0, 1, 1, 1, global_pool, "lp"},

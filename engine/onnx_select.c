@@ -49,18 +49,6 @@ out:
     return status;
 }
 
-static hone_status gather_nd(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    (void)n_in;
-    hone_status status;
-    HONE_TRY(hone_call_init(&call, "gather_nd", 2));
-    HONE_TRY(hone_call_set_ints(&call, "batch_dims", &(int64_t){onnx_int(im, "batch_dims", 0)}, 1));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
 static hone_status scatter_elements(onnx_import *im, const int *in, int n_in, int *out)
 {
     hone_tensor x = onnx_tensor_of(im, in[0]);
@@ -71,18 +59,6 @@ static hone_status scatter_elements(onnx_import *im, const int *in, int n_in, in
     HONE_TRY(onnx_axis(onnx_int(im, "axis", 0), x.rank, &axis));
     HONE_TRY(check_indices(im, in[1], x.dims[axis]));
     HONE_TRY(with_axis(im, "scatter_elements", 3, in, axis, reduction, out));
-out:
-    return status;
-}
-
-static hone_status scatter_nd(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    (void)n_in;
-    hone_status status;
-    HONE_TRY(hone_call_init(&call, "scatter_nd", 3));
-    HONE_TRY(hone_call_set_word(&call, "reduction", onnx_word(im, "reduction", "none")));
-    HONE_TRY(onnx_emit(im, &call, in, out));
 out:
     return status;
 }
@@ -106,43 +82,6 @@ emit:
     HONE_TRY(hone_call_set_ints(&call, "depth", &depth, 1));
     HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis}, 1));
     HONE_TRY(onnx_emit(im, &call, operands, out));
-out:
-    return status;
-}
-
-static hone_status trilu(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    int64_t k = 0;
-    int n;
-    hone_status status = HONE_OK;
-    if (onnx_given(in, n_in, 1)) HONE_TRY(onnx_const_ints(im, in[1], "k", &k, 1, &n));
-    HONE_TRY(hone_call_init(&call, "trilu", 1));
-    HONE_TRY(hone_call_set_ints(&call, "upper", &(int64_t){onnx_int(im, "upper", 1) != 0}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "k", &k, 1));
-    HONE_TRY(onnx_emit(im, &call, in, out));
-out:
-    return status;
-}
-
-static hone_status top_k(onnx_import *im, const int *in, int n_in, int *out)
-{
-    hone_call call;
-    int64_t k = onnx_int(im, "k", 0);
-    int n, axis, values[HONE_OUTPUTS_MAX];
-    hone_tensor x = onnx_tensor_of(im, in[0]);
-    hone_status status = HONE_OK;
-    if (onnx_given(in, n_in, 1)) HONE_TRY(onnx_const_ints(im, in[1], "k", &k, 1, &n));
-    HONE_TRY(onnx_axis(onnx_int(im, "axis", -1), x.rank, &axis));
-    if (k < 0 || k > x.dims[axis]) HONE_TRY(hone_fail(HONE_MODEL, "k is %lld, the axis has %lld entries", (long long)k, (long long)x.dims[axis]));
-    HONE_TRY(hone_call_init(&call, "topk", 1));
-    call.n_out = im->node->n_outputs;
-    HONE_TRY(hone_call_set_ints(&call, "k", &k, 1));
-    HONE_TRY(hone_call_set_ints(&call, "axis", &(int64_t){axis}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "largest", &(int64_t){onnx_int(im, "largest", 1) != 0}, 1));
-    HONE_TRY(hone_call_set_ints(&call, "sorted", &(int64_t){onnx_int(im, "sorted", 1) != 0}, 1));
-    HONE_TRY(onnx_emit(im, &call, in, values));
-    memcpy(out, values, (size_t)call.n_out * sizeof *out);
 out:
     return status;
 }
@@ -178,13 +117,9 @@ out:
 const onnx_rule onnx_rules_select[] = {
     {"Gather", 0, 0, 2, 2, 1, gather, "gather"},
     {"GatherElements", 0, 0, 2, 2, 1, gather, "gather_elements"},
-    {"GatherND", 0, 0, 2, 2, 1, gather_nd, NULL},
     {"Scatter", 0, 0, 3, 3, 1, scatter_elements, NULL},
     {"ScatterElements", 0, 0, 3, 3, 1, scatter_elements, NULL},
-    {"ScatterND", 0, 0, 3, 3, 1, scatter_nd, NULL},
     {"OneHot", 0, 0, 3, 3, 1, one_hot, NULL},
-    {"Trilu", 0, 0, 1, 2, 1, trilu, NULL},
-    {"TopK", 0, 0, 1, 2, 2, top_k, NULL},
     {"Compress", 0, 0, 2, 2, 1, compress, NULL},
     {0},
 };

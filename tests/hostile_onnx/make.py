@@ -326,7 +326,7 @@ def operators():
     yield "scatternd-index", simple([node("ScatterND", ["w", "i", "u"], ["t"], name="bad"), node("Add", ["x", "t"], ["y"])],
                                     [floats("w", [4]), longs("i", [1 << 33], [1, 1]), floats("u", [1])]), "bad (ScatterND)"
     yield "onehot-depth", one("OneHot", ["i", "d", "v"], tensors=[longs("i", [0]), longs("d", [1 << 60]), floats("v", [2])]), "bad (OneHot)"
-    yield "topk-k", one("TopK", ["x", "k"], tensors=[longs("k", [99])]), "k is 99"
+    yield "topk-k", one("TopK", ["x", "k"], tensors=[longs("k", [99])]), "bad (TopK)"
     yield "pad-huge", one("Pad", ["x", "p"], tensors=[longs("p", [1 << 60] * 8)]), "too large"
     yield "pad-negative", one("Pad", ["x", "p"], tensors=[longs("p", [-5] * 8)]), "cut more than there is"
     yield "expand-known", simple([node("Expand", ["w", "s"], ["t"], name="bad"), node("Add", ["x", "t"], ["y"])],
