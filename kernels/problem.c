@@ -92,6 +92,11 @@ hone_status hone_problem_finish(hone_problem *problem)
     hone_status status;
     for (int k = 0; k < problem->n_operands; k++) HONE_TRY(hone_tensor_check(&problem->operands[k]));
     HONE_TRY(check_refs(problem));
+    for (int s = 0; s < problem->n_steps; s++) {           // operands may have changed their type or layout since they were added
+        const hone_tensor *in[HONE_INPUTS_MAX];
+        hone_problem_inputs(problem, s, in);
+        HONE_TRY(hone_call_shape(&problem->steps[s].call, in, problem->steps[s].out));
+    }
     const hone_step *last = &problem->steps[problem->n_steps - 1];
     for (int s = 0; s + 1 < problem->n_steps; s++) {       // nothing reads their other outputs
         problem->steps[s].call.n_out = 1;

@@ -16,7 +16,7 @@
 #define POINTS_MAX 150
 #define HEURISTICS_MAX 64
 #define MOVED_CONFIGS 4            // whose knobs are moved, and how often a moved configuration is checked: a check of an
-#define MOVES_MAX 48               // engine that compiles at run time takes 10 ms (H200, cuDNN 9.19)
+#define MOVES_MAX 12               // engine that compiles at run time takes 10 ms (H200, cuDNN 9.19)
 #define NOTES_MAX 32
 #define VALUES_MAX 6               // of one knob
 #define WORKSPACE_LIMIT ((int64_t)1 << 30)

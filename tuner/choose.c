@@ -28,7 +28,7 @@ bool hone_effort_parse(const char *name, hone_effort *effort)
 // takes thousands of times longer to time one.
 void hone_effort_limits(hone_effort effort, const char *kind, size_t *points, size_t *others)
 {
-    static const struct { size_t points, others; } gpu[] = {{0, 0}, {0, 0}, {6, 8}, {32, 32}, {CANDIDATES_MAX, CANDIDATES_MAX}};
+    static const struct { size_t points, others; } gpu[] = {{0, 0}, {0, 0}, {4, 6}, {32, 32}, {CANDIDATES_MAX, CANDIDATES_MAX}};
     static const size_t cpu[] = {0, 0, 4, 16, CANDIDATES_MAX};
     bool is_cpu = !strcmp(kind, "cpu");
     *points = gpu[effort].points;
