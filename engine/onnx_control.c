@@ -26,6 +26,8 @@ static const char strings[] = "strings are not supported";
 static const char recurrent[] = "recurrent layers are not supported";
 static const char data_shape[] = "the shape of its result depends on the data";
 static const char signals[] = "signal transforms are not supported";
+static const char places[] = "reading at computed positions between the elements is not supported";
+static const char rare[] = "no network of those that hone was made for has it";
 
 const onnx_rule onnx_rules_control[] = {
     {"If", 0, 0, 1, 1, HONE_IMPORT_OPERANDS, branch, NULL},
@@ -59,6 +61,21 @@ const onnx_rule onnx_rules_control[] = {
     {"LSTM", 0, 0, ANY, NULL, recurrent},
     {"Unique", 0, 0, ANY, NULL, data_shape},
     {"NonMaxSuppression", 0, 0, ANY, NULL, data_shape},
+    {"GridSample", 0, 0, ANY, NULL, places},
+    {"AffineGrid", 0, 0, ANY, NULL, places},
+    {"RoiAlign", 0, 0, ANY, NULL, places},
+    {"MaxRoiPool", 0, 0, ANY, NULL, places},
+    {"DeformConv", 0, 0, ANY, NULL, places},
+    {"Col2Im", 0, 0, ANY, NULL, rare},
+    {"CumProd", 0, 0, ANY, NULL, rare},
+    {"Det", 0, 0, ANY, NULL, rare},
+    {"BitCast", 0, 0, ANY, NULL, rare},
+    {"RotaryEmbedding", 0, 0, ANY, NULL, rare},
+    {"TensorScatter", 0, 0, ANY, NULL, rare},
+    {"ImageDecoder", 0, 0, ANY, NULL, rare},
+    {"CausalConvWithState", 0, 0, ANY, NULL, rare},
+    {"LinearAttention", 0, 0, ANY, NULL, rare},
+    {"SwiGLU", 0, 0, ANY, NULL, rare},
     {"DFT", 0, 0, ANY, NULL, signals},
     {"STFT", 0, 0, ANY, NULL, signals},
     {"MelWeightMatrix", 0, 0, ANY, NULL, signals},

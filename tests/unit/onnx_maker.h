@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes small ONNX files for tests: protobuf by hand into a hone_text. All functions append.
-#ifndef HONE_TESTS_ONNX_MAKER_H
-#define HONE_TESTS_ONNX_MAKER_H
+#ifndef HONE_TESTS_UNIT_ONNX_MAKER_H
+#define HONE_TESTS_UNIT_ONNX_MAKER_H
 
 #include <stdio.h>
 #include <string.h>
