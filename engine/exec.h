@@ -38,8 +38,9 @@ hone_status hone_exec_get_output(hone_exec *exec, int port, void *data, size_t s
 // must have been made with `hone_exec_keep`.
 hone_status hone_exec_read(hone_exec *exec, int buffer, hone_array *array);
 hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec);     // a slot whose buffers share no bytes: every value can be read
-// Time of each step alone, in order, median of `repeats`, in ns; times has plan->n_steps entries. Inputs must have been set. Where the
-// device captures, a step's time is that of a node in a graph of 16 of the same step, so the gap between nodes is in it.
+// Time of each step alone, in order, median of `repeats`, in ns; times has plan->n_steps entries. Inputs must have been set. A
+// step's time is a sixteenth of sixteen of it in a row, captured as one graph where the device can: the cache is warm, and the gap between
+// nodes is in it. On a device without capture, steps of more than 0.5 ms are timed one by one.
 hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns);
 
 #endif

@@ -5,7 +5,9 @@
 #include "base/alloc.h"
 #include "engine/exec_priv.h"
 
-enum { INNER = 16, REPEATS_MAX = 4096 };      // launches of a step in one captured graph
+// Launches of a step between two events; one where it is so long that starting it no longer counts.
+enum { INNER = 16, REPEATS_MAX = 4096 };
+#define LONG_NS 500e3
 
 typedef struct profile {
     hone_exec *exec;
@@ -41,16 +43,16 @@ static hone_status capture_step(profile *p, int step, hone_captured **captured)
     return inside == HONE_OK ? status : inside;
 }
 
-static hone_status time_once(profile *p, int step, hone_captured *captured, double *ns)
+static hone_status time_once(profile *p, int step, hone_captured *captured, int inner, double *ns)
 {
     hone_status status;
     HONE_TRY(p->device->api->record(p->device, p->stream, p->begin));
     if (captured) HONE_TRY(p->device->api->replay(p->device, p->stream, captured, false));
-    else HONE_TRY(hone_exec_run_step(p->exec, step, p->stream));
+    for (int k = 0; k < inner && !captured; k++) HONE_TRY(hone_exec_run_step(p->exec, step, p->stream));
     HONE_TRY(p->device->api->record(p->device, p->stream, p->end));
     HONE_TRY(p->device->api->sync(p->device, p->stream));
     status = p->device->api->elapsed(p->device, p->begin, p->end, ns);
-    if (captured) *ns /= INNER;
+    *ns /= inner;
 out:
     return status;
 }
@@ -58,8 +60,11 @@ out:
 static hone_status time_step(profile *p, int step, double *ns)
 {
     hone_captured *captured;
+    double once = 0;
     hone_status status = capture_step(p, step, &captured);
-    for (int k = 0; k < p->repeats && status == HONE_OK; k++) status = time_once(p, step, captured, &p->samples[k]);
+    if (status == HONE_OK && !captured) status = time_once(p, step, NULL, 1, &once);
+    int inner = once > LONG_NS ? 1 : INNER;
+    for (int k = 0; k < p->repeats && status == HONE_OK; k++) status = time_once(p, step, captured, inner, &p->samples[k]);
     if (captured) (void)p->device->api->replay(p->device, p->stream, captured, true);
     if (status == HONE_OK) *ns = median(p->samples, p->repeats);
     return status;

@@ -152,6 +152,67 @@ static void ports_are_checked(void **state)
     close_stage(&s);
 }
 
+// ---- faults
+
+static hone_status build_and_run(maker *m, hone_device *device, hone_store *store, const char *spelling)
+{
+    hone_plan *plan = NULL;
+    hone_engine *engine = NULL;
+    hone_exec *exec = NULL;
+    hone_text missing;
+    hone_build_options options = {.device = spelling, .toolchain = device->toolchain, .lanes = 2, .workspace_limit_bytes = -1};
+    hone_text_init(&missing);
+    hone_status status;
+    HONE_TRY(hone_precision_set_parse("fp16,fp32", &options.precisions));
+    HONE_TRY(hone_build(m->graph, store, &options, "net", &missing, &plan));
+    HONE_TRY(hone_plan_check(plan));
+    HONE_TRY(hone_engine_new(plan, device, false, &engine));
+    HONE_TRY(hone_exec_new(engine, NULL, &exec));
+    HONE_TRY(hone_exec_start(exec));
+    status = hone_exec_sync(exec);
+out:
+    hone_exec_free(exec);
+    hone_engine_free(engine);
+    hone_plan_free(plan);
+    hone_text_clear(&missing);
+    return status;
+}
+
+static uint64_t fail_every(uint64_t stride, uint64_t *failed)
+{
+    maker m;
+    hone_device *device;
+    char spelling[256];
+    OK(hone_device_open("cpu", &device));
+    hone_target_print(&device->target, spelling, sizeof spelling);
+    maker_images(&m, 11, 6);
+    hone_store *store = maker_store(m.graph, device, "fp16,fp32", 11, 6, NULL);
+    uint64_t begin = hone_alloc_count();
+    OK(build_and_run(&m, device, store, spelling));
+    uint64_t calls = hone_alloc_count() - begin;
+    for (uint64_t nth = 1; stride && nth <= calls; nth += stride) {
+        hone_alloc_fail_at(nth, 0);
+        *failed += build_and_run(&m, device, store, spelling) != HONE_OK;
+        hone_alloc_fail_at(0, 0);
+    }
+    hone_store_close(store);
+    hone_graph_free(m.graph);
+    hone_device_close(device);
+    return calls;
+}
+
+// Every 7th allocation of a build and a run fails in turn: an error, and nothing left behind.
+static void failing_allocations_leave_nothing(void **state)
+{
+    (void)state;
+    uint64_t failed = 0;
+    fail_every(0, &failed);       // what a process makes once
+    int64_t before = hone_alloc_live_bytes();
+    uint64_t calls = fail_every(7, &failed);
+    assert_int_equal(hone_alloc_live_bytes(), before);
+    assert_true(failed > calls / 14);
+}
+
 // ---- slots in threads
 
 enum { THREADS = 4, ROUNDS = 6 };
@@ -225,6 +286,7 @@ int test_engine_exec(void)
         cmocka_unit_test(steps_are_timed_and_verified),
         cmocka_unit_test(other_libraries_are_named),
         cmocka_unit_test(ports_are_checked),
+        cmocka_unit_test(failing_allocations_leave_nothing),
         cmocka_unit_test(slots_come_and_go_in_threads),
     };
     return cmocka_run_group_tests_name("engine_exec", tests, NULL, NULL);
