@@ -114,6 +114,7 @@ hone_status hone_store_begin(hone_store *store)
     if (store->access == HONE_STORE_READ)
         return hone_fail(HONE_USAGE, "the database %s was opened for reading only", store->path);
     if (store->reading) return hone_fail(HONE_INTERNAL, "%s is being read in one transaction and cannot be written", store->path);
+    if (store->grouping) return HONE_OK;
     int code = sqlite3_exec(store->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
     return code == SQLITE_OK ? HONE_OK : hone_store_fail(store, code, "write");
 }
@@ -126,6 +127,10 @@ static void forget_rows(hone_store *store)
 
 hone_status hone_store_end(hone_store *store, hone_status status)
 {
+    if (store->grouping) {
+        if (store->grouped == HONE_OK) store->grouped = status;
+        return status;
+    }
     if (status == HONE_OK) {
         int code = sqlite3_exec(store->handle, "COMMIT", NULL, NULL, NULL);
         if (code == SQLITE_OK) return HONE_OK;
@@ -134,6 +139,22 @@ hone_status hone_store_end(hone_store *store, hone_status status)
     forget_rows(store);       // their numbers may have been given in what is rolled back now
     if (!sqlite3_get_autocommit(store->handle)) sqlite3_exec(store->handle, "ROLLBACK", NULL, NULL, NULL);
     return status;
+}
+
+hone_status hone_store_begin_group(hone_store *store)
+{
+    if (store->grouping) return hone_fail(HONE_INTERNAL, "%s is in a group of puts already", store->path);
+    hone_status status = hone_store_begin(store);
+    store->grouping = status == HONE_OK;
+    store->grouped = HONE_OK;
+    return status;
+}
+
+hone_status hone_store_end_group(hone_store *store)
+{
+    if (!store->grouping) return hone_fail(HONE_INTERNAL, "%s is in no group of puts", store->path);
+    store->grouping = false;
+    return hone_store_end(store, store->grouped);
 }
 
 hone_status hone_store_begin_read(hone_store *store)

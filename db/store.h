@@ -32,6 +32,10 @@ void hone_store_end_read(hone_store *store);
 
 // Each put is one durable transaction; ids are returned (id may be NULL). A run with a negative sequence gets its writer's next.
 // HONE_USAGE for what may not be stored: an ok without a verified time, a failure with one, a run that is not there. HONE_AGAIN when the file is locked for too long or the disk is full.
+// Puts between begin_group and end_group are one durable transaction: all of them, or, when one failed, none. A commit costs some
+// syncs of the disk (milliseconds) whatever it holds. Keep it short: other writers wait.
+hone_status hone_store_begin_group(hone_store *store);
+hone_status hone_store_end_group(hone_store *store);   // the first failure of the group, or the commit's
 hone_status hone_store_put_run(hone_store *store, const hone_run *run, hone_id *id);
 hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id);
 hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row);

@@ -44,6 +44,8 @@ struct hone_store {
     int64_t known_run_number;             // 0 none
     hone_arena *answers;                  // strings of the last ranking
     int reading;                          // hone_store_begin_read without its end
+    bool grouping;                        // hone_store_begin_group without its end
+    hone_status grouped;                  // the first failure in the group
     hone_store *under;                    // owned, NULL none
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "profiler/stats.h"
 #include "tuner/artifact.h"
 #include "tuner/tune_priv.h"
@@ -153,19 +154,52 @@ hone_status hone_ledger_artifact(hone_ledger *ledger, const char *key)
 
 // ----
 
-void hone_ledger_write(hone_ledger *ledger)
+static void drop_first(hone_ledger *ledger)
+{
+    hone_entry *entry = ledger->first;
+    ledger->first = entry->next;
+    if (!ledger->first) ledger->last = &ledger->first;
+    free_entry(entry);
+}
+
+// All that waits is one transaction: a commit syncs the disk whatever it holds. False: nothing was written.
+static bool write_group(hone_ledger *ledger)
+{
+    if (!ledger->first || !ledger->first->next) return false;
+    if (hone_store_begin_group(ledger->store)) return false;
+    for (hone_entry *entry = ledger->first; entry; entry = entry->next)
+        if (entry->write(ledger, entry)) break;
+    if (hone_store_end_group(ledger->store)) return false;
+    while (ledger->first) drop_first(ledger);
+    return true;
+}
+
+static void write_singly(hone_ledger *ledger)
 {
     while (ledger->first && ledger->status == HONE_OK) {
-        hone_entry *entry = ledger->first;
-        ledger->status = entry->write(ledger, entry);
-        if (ledger->status) {
-            snprintf(ledger->why, sizeof ledger->why, "%s", hone_error_text());
-            return;
-        }
-        ledger->first = entry->next;
-        if (!ledger->first) ledger->last = &ledger->first;
-        free_entry(entry);
+        ledger->status = ledger->first->write(ledger, ledger->first);
+        if (ledger->status) snprintf(ledger->why, sizeof ledger->why, "%s", hone_error_text());
+        else drop_first(ledger);
     }
+}
+
+// When the group fails, each by itself: what can be kept is kept.
+void hone_ledger_write(hone_ledger *ledger)
+{
+    if (!ledger->first || ledger->status) return;
+    int64_t start_ns = hone_clock_ns();
+    if (!write_group(ledger)) write_singly(ledger);
+    ledger->written_ns = hone_clock_ns();
+    ledger->took_ns = ledger->written_ns - start_ns;
+}
+
+int64_t hone_ledger_keep_up(hone_ledger *ledger)
+{
+    if (!ledger->first || ledger->status) return 0;
+    int64_t wait_ns = ledger->written_ns + ledger->took_ns - hone_clock_ns();
+    if (wait_ns > 0) return wait_ns;
+    hone_ledger_write(ledger);
+    return 0;
 }
 
 hone_status hone_ledger_flush(hone_ledger *ledger)

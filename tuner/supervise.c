@@ -295,6 +295,18 @@ static bool read_refusal(hone_supervisor *s, const hone_wire_fields *fields)
     return true;
 }
 
+// One line, and what is to be done while it does not come. Never beyond the limit.
+static hone_wire_event read_line(hone_supervisor *s, int64_t limit_ns, char **line)
+{
+    int64_t deadline_ns = hone_clock_ns() + limit_ns;
+    for (;;) {
+        int64_t again_ns = s->options.meanwhile ? s->options.meanwhile(s->options.user) : 0, look_ns = hone_clock_ns() + again_ns;
+        bool is_last = !again_ns || look_ns >= deadline_ns;
+        hone_wire_event event = hone_wire_read(&s->from, is_last ? deadline_ns : look_ns, s->options.stop, line);
+        if (is_last || event != HONE_WIRE_LATE) return event;
+    }
+}
+
 static hone_ending read_reply(hone_supervisor *s, int64_t *limit_ns, const char *wanted, hone_line_each each, void *user, hone_wire_fields *reply)
 {
     static const hone_ending endings[] = {
@@ -304,7 +316,7 @@ static hone_ending read_reply(hone_supervisor *s, int64_t *limit_ns, const char 
     const int64_t run_limit_ns = *limit_ns;
     for (;;) {
         char *line;
-        hone_wire_event event = hone_wire_read(&s->from, hone_clock_ns() + *limit_ns, s->options.stop, &line);
+        hone_wire_event event = read_line(s, *limit_ns, &line);
         if (event != HONE_WIRE_LINE) return endings[event];
         if (!read_fields(s, line, reply)) return HONE_ENDING_GARBAGE;
         const char *verb = reply->at[1];
@@ -326,7 +338,6 @@ hone_status hone_supervisor_ask(hone_supervisor *s, int64_t limit_ns, const char
     va_start(arguments, format);
     send_line(s, format, arguments);
     va_end(arguments);
-    if (s->options.meanwhile) s->options.meanwhile(s->options.user);
     *ending = read_reply(s, &limit_ns, wanted, each, user, reply);
     return *ending == HONE_ENDING_ANSWER || *ending == HONE_ENDING_REFUSED ? HONE_OK : end(s, *ending, limit_ns);
 }

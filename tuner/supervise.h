@@ -15,7 +15,8 @@ typedef struct hone_supervisor_options {
     const volatile sig_atomic_t *stop; // may be NULL: set when the user wants to end
     bool compiles;                     // a compiler (tuner/compiler.h) for worker.device, a spelling
     bool verbose;                      // the worker's own messages go to standard error
-    void (*meanwhile)(void *user);     // may be NULL: runs while the worker works on a request
+    // May be NULL: runs while the worker works on a request; answers after how many ns it wants to run again, 0 for never.
+    int64_t (*meanwhile)(void *user);
     void *user;
 } hone_supervisor_options;
 

@@ -61,9 +61,9 @@ void hone_tune_say(hone_tune *t, const char *what)
 
 // ---- opening
 
-static void write_ledger(void *user)
+static int64_t write_ledger(void *user)
 {
-    hone_ledger_write(user);
+    return hone_ledger_keep_up(user);
 }
 
 static hone_status put_run(hone_tune *t)

@@ -19,6 +19,7 @@ typedef struct hone_ledger {
     hone_id run;
     const char *device, *toolchain;    // borrowed
     hone_entry *first, **last;
+    int64_t written_ns, took_ns;       // when the latest commit ended, how long it took
     hone_status status;                // the first failure: nothing is written behind it
     char why[1024];
 } hone_ledger;
@@ -29,7 +30,10 @@ hone_status hone_ledger_measurement(hone_ledger *ledger, const hone_measurement 
 hone_status hone_ledger_coverage(hone_ledger *ledger, const hone_coverage *row);
 hone_status hone_ledger_problem(hone_ledger *ledger, const char *problem, int64_t flops, int64_t bytes);
 hone_status hone_ledger_artifact(hone_ledger *ledger, const char *key);                       // from the cache; absent there: nothing
-void hone_ledger_write(hone_ledger *ledger);       // all that waits; the status keeps
+void hone_ledger_write(hone_ledger *ledger);       // all that waits, as one transaction; the status keeps
+// The same, but between two commits passes as much time as one takes: on a slow disk rows wait for each other instead of the device
+// for them. Answers after how many ns it wants to be called again, 0 when nothing waits.
+int64_t hone_ledger_keep_up(hone_ledger *ledger);
 hone_status hone_ledger_flush(hone_ledger *ledger);
 
 // ---- one problem
