@@ -6,7 +6,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
     export HONE=${HONE:-$PWD/build/hone} PYTHON=${PYTHON:-$PWD/build/venv/bin/python}
-    export XDG_DATA_HOME=$BATS_FILE_TMPDIR/data XDG_CACHE_HOME=$BATS_FILE_TMPDIR/cache
+    export ROOT=$PWD XDG_DATA_HOME=$BATS_FILE_TMPDIR/data XDG_CACHE_HOME=$BATS_FILE_TMPDIR/cache
     unset HONE_DB
     "$PYTHON" tests/cli/tiny.py "$BATS_FILE_TMPDIR"
     cd "$BATS_FILE_TMPDIR"
@@ -157,4 +157,14 @@ assert o["schema"] == "hone.why.1" and all(s["candidates"] for s in o["steps"]),
     [ "$status" -eq 2 ] && [[ $output == *"built for"* ]]
     run --separate-stderr "$HONE" build tiny.onnx -o far.plan --device "$device" --precision fp16 --strict
     [ "$status" -eq 5 ] && [[ $output == *"f16:1x8x8x3:nhwc"* ]]
+}
+
+@test "reports are what they were (tests/cli/golden)" {
+    cd "$ROOT"
+    plan=tests/corpora/plan/tiny db=tests/cli/golden/tiny.dump
+    diff <("$HONE" plan show $plan) tests/cli/golden/plan-show.txt
+    diff <("$HONE" plan show --json $plan) tests/cli/golden/plan-show.json
+    diff <("$HONE" why $plan --db $db) tests/cli/golden/why.txt
+    diff <("$HONE" why $plan stem --db $db) tests/cli/golden/why-layer.txt
+    diff <("$HONE" why $plan stem --db $db --json) tests/cli/golden/why-layer.json
 }
