@@ -140,7 +140,8 @@ static void print_margin(const answer *a, hone_text *text)
     else if (!second) hone_text_printf(text, "  no other candidate gave a right answer\n");
     else if (margin(a) < 0 && margin(a) > -EQUAL)
         hone_text_printf(text, "  as fast as the best but for %.2f%%: the smaller workspace, then the name decides\n", -100 * margin(a));
-    else if (margin(a) < 0) hone_text_printf(text, "  %.1f%% slower than the best that the database knows now: pinned, limited, or tuned since\n", -100 * margin(a));
+    else if (margin(a) < 0) hone_text_printf(text, "  takes %.2f times as long as the best that the database knows now: pinned, limited, or tuned since\n",
+                         1 / (1 + margin(a)));
     else if (second->tied || a->ranked[a->chosen].tied)
         hone_text_printf(text, "  %.1f%% ahead of the runner-up, which the measurements do not decide: the intervals overlap\n", 100 * margin(a));
     else hone_text_printf(text, "  %.1f%% ahead of the runner-up\n", 100 * margin(a));
