@@ -152,6 +152,24 @@ static void ports_are_checked(void **state)
     close_stage(&s);
 }
 
+static void too_many_slots_are_told_to_wait(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *exec = NULL;
+    int event;
+    maker_images(&s.m, 30, 16);
+    build_stage(&s, "fp32", 4, 30, NULL);
+    assert_true(s.plan->lanes > 1);
+    while (hone_event_take(s.engine->events, &event) == HONE_OK);
+    assert_int_equal(hone_exec_new(s.engine, NULL, &exec), HONE_AGAIN);
+    OK(hone_exec_new(s.engine, &(hone_exec_options){.lanes = 1}, &exec));      // one stream needs no events
+    maker_run(exec, s.plan, 30);
+    assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+    hone_exec_free(exec);
+    close_stage(&s);
+}
+
 // ---- faults
 
 static hone_status build_and_run(maker *m, hone_device *device, hone_store *store, const char *spelling)
@@ -286,6 +304,7 @@ int test_engine_exec(void)
         cmocka_unit_test(steps_are_timed_and_verified),
         cmocka_unit_test(other_libraries_are_named),
         cmocka_unit_test(ports_are_checked),
+        cmocka_unit_test(too_many_slots_are_told_to_wait),
         cmocka_unit_test(failing_allocations_leave_nothing),
         cmocka_unit_test(slots_come_and_go_in_threads),
     };
