@@ -180,6 +180,98 @@ out:
     return status;
 }
 
+// ---- sequences first: transposes of leading axes around products, which do not care for their order
+
+// The one node that reads a value, through the sums with known vectors below it; false when there are several.
+static bool find_reader(const hone_rewriting *r, int value, hone_node *reader)
+{
+    int readers = 0;
+    for (int k = 0; k < r->graph->n_nodes && readers < 2; k++) {
+        const hone_node *node = &r->graph->nodes[k];
+        for (int j = 0; j < node->call.n_in; j++) {
+            if (hone_rewriting_in(r, node, j) != value) continue;
+            *reader = *node;
+            readers++;
+        }
+    }
+    if (readers != 1) return false;
+    bool is_sum = !strcmp(reader->call.op->name, "add") && hone_rewriting_is_constant(r, hone_rewriting_in(r, reader, 1));
+    return is_sum ? find_reader(r, hone_rewriting_value(r, reader->out[0]), reader) : true;
+}
+
+// transpose(x) w and transpose(x w) + b, where a reshape or transpose waits below, with the transpose moved there
+static hone_status sink_transpose(hone_rewriting *r, const hone_node *node, int *value)
+{
+    hone_node turn, above, reader;
+    const int64_t *perm;
+    int t = hone_rewriting_in(r, node, 0), w = hone_rewriting_in(r, node, 1), y;
+    bool is_product = !strcmp(node->call.op->name, "matmul");
+    if (!hone_rewriting_is_constant(r, w) || !hone_rewriting_producer(r, t, "transpose", &turn)) return HONE_OK;
+    int x = hone_rewriting_in(r, &turn, 0), rank = hone_call_list(&turn.call, "perm", &perm);
+    hone_tensor tw = hone_rewriting_tensor(r, w);
+    bool fits = is_product ? tw.rank == 2 && !hone_call_int(&node->call, "trans_a") : tw.rank <= 1 && hone_rewriting_producer(r, x, "matmul", &above);
+    if (!fits || rank < 3 || perm[rank - 1] != rank - 1 || !find_reader(r, node->out[0], &reader)) return HONE_OK;
+    if (reader.call.op->kind != HONE_OP_VIEW && strcmp(reader.call.op->name, "transpose")) return HONE_OK;
+    hone_call call = node->call;
+    hone_status status = hone_rewriting_emit(r, &call, (int[]){x, w}, &y);
+    return status == HONE_OK ? hone_rewriting_transpose(r, y, rank, perm, value) : status;
+}
+
+// reshape(transpose(x)) that merges axes, as transpose'(reshape(first(x))): the parts before the last in x's order. False when they are already.
+static bool order_parts(const hone_tensor *to, const hone_tensor *middle, const int64_t *perm, int64_t *first, int64_t *order)
+{
+    int group[HONE_RANK_MAX], n = 0;
+    if (to->rank < 3 || !split_groups(to, middle, group)) return false;
+    for (int k = 0; k < middle->rank; k++)
+        if (group[k] < 0 || (k && group[k] < group[k - 1])) return false;
+    for (int g = 0; g < to->rank; g++) order[g] = g;
+    int64_t source[HONE_RANK_MAX];                       // the first of x's axes in each part
+    for (int k = middle->rank - 1; k >= 0; k--) source[group[k]] = perm[k];
+    for (int a = 0; a < to->rank - 1; a++)
+        for (int b = a + 1; b < to->rank - 1; b++)
+            if (source[order[b]] < source[order[a]]) {
+                int64_t swap = order[a];
+                order[a] = order[b], order[b] = swap;
+            }
+    for (int g = 0; g < to->rank; g++)
+        for (int k = 0; k < middle->rank; k++)
+            if (group[k] == order[g]) first[n++] = perm[k];
+    return n == middle->rank;
+}
+
+// transpose(reshape(transpose(x)) w + b), where the two undo each other in the leading axes
+static hone_status cancel_transposes(hone_rewriting *r, const hone_node *node, int *value)
+{
+    hone_node sum, dot, view, turn;
+    const int64_t *perm, *last;
+    int64_t first[HONE_RANK_MAX], order[HONE_RANK_MAX], dims[HONE_RANK_MAX];
+    int y = hone_rewriting_in(r, node, 0);
+    bool has_sum = hone_rewriting_producer(r, y, "add", &sum) && hone_rewriting_tensor(r, hone_rewriting_in(r, &sum, 1)).rank <= 1;
+    if (has_sum) y = hone_rewriting_in(r, &sum, 0);
+    if (!hone_rewriting_producer(r, y, "matmul", &dot) || hone_call_int(&dot.call, "trans_a")) return HONE_OK;
+    int a = hone_rewriting_in(r, &dot, 0), w = hone_rewriting_in(r, &dot, 1);
+    if (hone_rewriting_tensor(r, w).rank != 2 || !hone_rewriting_producer(r, a, "reshape", &view)) return HONE_OK;
+    int t = hone_rewriting_in(r, &view, 0);
+    if (!hone_rewriting_producer(r, t, "transpose", &turn)) return HONE_OK;
+    hone_tensor to = hone_rewriting_tensor(r, a), middle = hone_rewriting_tensor(r, t);
+    hone_call_list(&turn.call, "perm", &perm);
+    if (!order_parts(&to, &middle, perm, first, order) || hone_call_list(&node->call, "perm", &last) != to.rank) return HONE_OK;
+    for (int k = 0; k < to.rank; k++) {
+        if (last[k] != order[k]) return HONE_OK;
+        dims[k] = to.dims[order[k]];
+    }
+    hone_status status;
+    HONE_TRY(hone_rewriting_transpose(r, hone_rewriting_in(r, &turn, 0), middle.rank, first, &y));
+    HONE_TRY(hone_rewriting_reshape(r, y, to.rank, dims, &y));
+    r->name = dot.name;
+    hone_call call = dot.call;
+    HONE_TRY(hone_rewriting_emit(r, &call, (int[]){y, w}, &y));
+    if (has_sum) HONE_TRY(hone_rewriting_op(r, "add", 2, (int[]){y, hone_rewriting_in(r, &sum, 1)}, &y));
+    *value = y;
+out:
+    return status;
+}
+
 // ---- slices
 
 typedef struct cut {
@@ -402,6 +494,8 @@ const hone_rewrite hone_rewrites_view[] = {
     {"raise_over_transpose", " reshape ", raise_over_transpose, false},
     {"raise_over_product", " reshape ", raise_over_product, false},
     {"sink_below_product", " matmul add ", sink_below_product, false},
+    {"sink_transpose", " matmul add ", sink_transpose, false},
+    {"cancel_transposes", " transpose ", cancel_transposes, false},
     {"slice_over_transpose", " slice ", slice_over_transpose, false},
     {"slice_over_reshape", " slice ", slice_over_reshape, false},
     {"gather_to_slice", " gather ", gather_to_slice, false},
