@@ -63,13 +63,11 @@ HONE_FN void add_row(const hone_args &p, const float *filters, const T *image, i
 #pragma unroll
     for (int column = 0; column < COLUMNS; column++) {
         const int x = x0 + column;
+        const bool inside = (unsigned)x < (unsigned)IN_W;
         float v[VEC];
-        if ((unsigned)x < (unsigned)IN_W) {
-            hone_load(v, image + (i64)x * CHANNELS);
-        } else {
+        hone_load(v, image + (i64)(inside ? x : 0) * CHANNELS);        // no branch: the loads of a row start together
 #pragma unroll
-            for (int e = 0; e < VEC; e++) v[e] = 0;
-        }
+        for (int e = 0; e < VEC; e++) v[e] = inside ? v[e] : 0;
 #pragma unroll
         for (int o = 0; o < WIDE; o++) {
             const int reach = column - o * STRIDE_W;

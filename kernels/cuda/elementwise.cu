@@ -35,10 +35,11 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     unsigned m[PER], n[PER];
 #pragma unroll
     for (int k = 0; k < PER; k++) {
-        const unsigned at = first + k * (unsigned)(THREADS * VEC);
+        // Behind the end the first elements are computed once more and not stored: with no branch all loads may start at once.
+        const unsigned place = first + k * (unsigned)(THREADS * VEC), at = place < (unsigned)COUNT ? place : 0;
         m[k] = ONE_ROW ? 0 : at / (unsigned)COLS;
         n[k] = at - m[k] * (unsigned)COLS;
-        if (at < (unsigned)COUNT) hone_eval(p, m[k], n[k], r[k]);
+        hone_eval(p, m[k], n[k], r[k]);
     }
 #pragma unroll
     for (int k = 0; k < PER; k++)

@@ -2,8 +2,8 @@
 // Max, average and p-norm poolings of one to three spatial axes, with elementwise steps before and behind.
 //
 // Over NHWC images a thread takes VEC neighbouring channels of one window, so that every tap is one wide, coalesced access; over other layouts
-// neighbouring threads take neighbouring windows of a row. Taps in the padding are left out; what an average divides by follows from the
-// window's position.
+// neighbouring threads take neighbouring windows of a row. Windows of up to 32 taps are unrolled: all their loads are under way at once, since
+// a tap in the padding reads the window's nearest element instead and is left out. What an average divides by follows from the position.
 //
 // OP: 0 max, 1 average, 2 p-norm.
 //
@@ -19,6 +19,10 @@
 //! define OP op
 //! define NHWC nhwc
 //! define INCLUDE_PAD include_pad
+//! define KER_D ker_d
+//! define KER_H ker_h
+//! define KER_W ker_w
+//! define UNROLL taps <= 32 ? 32 : 1
 //! arg COLS cols
 //! arg COUNT count
 //! arg IN_D in_d
@@ -27,9 +31,6 @@
 //! arg OUT_D out_d
 //! arg OUT_H out_h
 //! arg OUT_W out_w
-//! arg KER_D ker_d
-//! arg KER_H ker_h
-//! arg KER_W ker_w
 //! arg STRIDE_D stride_d
 //! arg STRIDE_H stride_h
 //! arg STRIDE_W stride_w
@@ -64,21 +65,19 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     int count = 0;
 #pragma unroll
     for (int e = 0; e < VEC; e++) total[e] = OP == 0 ? -HONE_INFINITY : 0;
-    for (int dz = 0, z = z0; dz < KER_D; dz++, z += DIL_D) {
-        for (int dy = 0, y = y0; dy < KER_H; dy++, y += DIL_H) {
-            for (int dx = 0, x = x0; dx < KER_W; dx++, x += DIL_W) {
-                if ((unsigned)z >= (unsigned)IN_D || (unsigned)y >= (unsigned)IN_H || (unsigned)x >= (unsigned)IN_W) continue;
-                const unsigned row = ((unsigned)plane * IN_D + z) * IN_H + y;
-                float v[VEC];
-                if (NHWC) hone_head(p, row * IN_W + x, n, v);
-                else hone_head(p, row, (unsigned)x, v);
-                count++;
+#pragma unroll UNROLL
+    for (int tap = 0; tap < KER_D * KER_H * KER_W; tap++) {
+        const int z = z0 + tap / (KER_H * KER_W) * DIL_D, y = y0 + tap / KER_W % KER_H * DIL_H, x = x0 + tap % KER_W * DIL_W;
+        const bool inside = (unsigned)z < (unsigned)IN_D && (unsigned)y < (unsigned)IN_H && (unsigned)x < (unsigned)IN_W;
+        const unsigned row = ((unsigned)plane * IN_D + min(max(z, 0), IN_D - 1)) * IN_H + min(max(y, 0), IN_H - 1), col = min(max(x, 0), IN_W - 1);
+        float v[VEC];
+        if (NHWC) hone_head(p, row * IN_W + col, n, v);
+        else hone_head(p, row, col, v);
+        count += inside;
 #pragma unroll
-                for (int e = 0; e < VEC; e++) {
-                    if (OP == 0) total[e] = v[e] > total[e] || v[e] != v[e] ? v[e] : total[e];
-                    else total[e] += OP == 1 ? v[e] : POWER == 2 ? v[e] * v[e] : powf(fabsf(v[e]), POWER);
-                }
-            }
+        for (int e = 0; e < VEC; e++) {
+            if (OP == 0) total[e] = inside && (v[e] > total[e] || v[e] != v[e]) ? v[e] : total[e];
+            else total[e] += !inside ? 0 : OP == 1 ? v[e] : POWER == 2 ? v[e] * v[e] : powf(fabsf(v[e]), POWER);
         }
     }
     if (INCLUDE_PAD)

@@ -102,12 +102,11 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     float x[ITEMS][VEC];
 #pragma unroll
     for (int k = 0; k < ITEMS; k++) {
-        if (here && INSIDE) {
-            hone_head(p, m, (lane + k * TEAM) * VEC, x[k]);
-        } else {
+        // Elsewhere the first element stands in and is dropped: with no branch all loads may start at once.
+        const bool inside = here && INSIDE;
+        hone_head(p, inside ? m : 0, inside ? (lane + k * TEAM) * VEC : 0, x[k]);
 #pragma unroll
-            for (int e = 0; e < VEC; e++) x[k][e] = 0;
-        }
+        for (int e = 0; e < VEC; e++) x[k][e] = inside ? x[k][e] : 0;
     }
     if constexpr (OP < 2) soften(p, x, lane);
     else if constexpr (OP < 5) normalise(p, x, lane);
