@@ -10,7 +10,7 @@
 #include "engine/names_priv.h"
 #include "engine/onnx_model_priv.h"
 
-enum { HONE_IMPORT_DEPTH = 32, HONE_IMPORT_NODES = 50000, HONE_IMPORT_OPERANDS = 2048 };
+enum { HONE_IMPORT_DEPTH = 32, HONE_IMPORT_NODES = 20000, HONE_IMPORT_OPERANDS = 2048 };
 
 typedef struct onnx_scope {            // names in sight: of the graph at hand, then of those around it
     struct onnx_scope *parent;
