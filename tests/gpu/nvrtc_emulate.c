@@ -65,7 +65,8 @@ static void put_back(void)
     memset(s.operands, 0, sizeof s.operands);
 }
 
-#define COMPILER "g++ -std=c++17 -O1 -w -fPIC -fno-strict-aliasing -fno-threadsafe-statics "
+// Without -fno-gnu-unique the shared arrays of inline functions would be one for all programs that this process loads.
+#define COMPILER "g++ -std=c++17 -O1 -w -fPIC -fno-strict-aliasing -fno-threadsafe-statics -fno-gnu-unique "
 
 // The emulator, compiled once, is found before its source.
 static int precompile(void)
