@@ -59,6 +59,9 @@ HOSTILE_OBJ := $(call objects,$(HOSTILE_SRC))
 
 LIBHONE := $(B)/libhone.so.$(VERSION)
 PROGRAM := $(if $(MAIN_SRC),$(B)/hone)
+# Without dumps (or without a program to load them) there is no bundled database.
+BUNDLED := $(sort $(wildcard db/bundled/*.txt.zst))
+BUNDLED_DB := $(if $(BUNDLED),$(PROGRAM:%/hone=%/bundled.db))
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
 	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c))
@@ -67,7 +70,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 .SECONDARY:
 .PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan install clean FORCE
 
-all: $(PROGRAM) $(B)/libhone.so
+all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
 
 tests: all $(TEST_BINS)
 
@@ -75,6 +78,12 @@ tests: all $(TEST_BINS)
 
 $(B)/hone: $(CMD_OBJ) $(ALL_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The folder is named too, so that a dump that is gone is noticed.
+$(B)/bundled.db: $(BUNDLED) db/bundled $(call objects,$(wildcard db/*.c)) | $(B)/hone
+	@rm -f $@ $@.new
+	$(Q)$(B)/hone db load $@.new $(BUNDLED) >/dev/null
+	@mv $@.new $@
 
 $(LIBHONE): $(LIB_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
@@ -196,7 +205,7 @@ install: all
 	ln -sf $(notdir $(LIBHONE)) $(DESTDIR)$(libdir)/libhone.so.$(SOVERSION)
 	ln -sf libhone.so.$(SOVERSION) $(DESTDIR)$(libdir)/libhone.so
 	$(INSTALL) -m 644 include/hone.h $(DESTDIR)$(includedir)/hone.h
-	for file in $(wildcard db/bundled/*.zst); do $(INSTALL) -m 644 $$file $(DESTDIR)$(datadir)/hone/; done
+	$(if $(BUNDLED_DB),$(INSTALL) -m 644 $(BUNDLED_DB) $(DESTDIR)$(datadir)/hone/)
 	printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' 'Name: hone' \
 		'Description: Loads and runs inference plans tuned by hone' 'Version: $(VERSION)' \
 		'Libs: -L$${libdir} -lhone' 'Cflags: -I$${includedir}' > $(DESTDIR)$(libdir)/pkgconfig/hone.pc

@@ -3,6 +3,9 @@
 
 #include "kernels/window_priv.h"
 
+#include "kernels/device_cpu.h"
+#include <string.h>
+
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static hone_status fill(const hone_call *call, const hone_tensor *x, const int64_t *kernel, hone_window *window)
@@ -118,7 +121,7 @@ static double dot(const double *a, const double *b, int64_t k)
 void hone_dots(const double *rows, int64_t n_rows, const double *cols, int64_t n_cols, int64_t k, const double *bias,
                double *out, int64_t out_row, int64_t out_col)
 {
-    void (*four)(const double *, const double *, int64_t, double *) = __builtin_cpu_supports("x86-64-v3") ? hone_dot4_avx2 : dot4;
+    void (*four)(const double *, const double *, int64_t, double *) = strcmp(hone_cpu_arch(), "x86_64-sse") ? hone_dot4_avx2 : dot4;
     for (int64_t c = 0; c < n_cols; c++) {
         double add = bias ? bias[c] : 0, sums[4];
         int64_t r = 0;

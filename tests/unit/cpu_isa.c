@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "kernels/cpu/isa.h"
+#include "kernels/device_cpu.h"
 
 static const hone_cpu_isa *isas[3];
 static int n_isas;
@@ -16,8 +17,8 @@ static int find_isas(void **state)
     (void)state;
     n_isas = 0;
     isas[n_isas++] = &hone_cpu_isa_sse;
-    if (__builtin_cpu_supports("x86-64-v3")) isas[n_isas++] = &hone_cpu_isa_avx2;
-    if (__builtin_cpu_supports("x86-64-v4")) isas[n_isas++] = &hone_cpu_isa_avx512;
+    if (strcmp(hone_cpu_arch(), "x86_64-sse")) isas[n_isas++] = &hone_cpu_isa_avx2;
+    if (!strcmp(hone_cpu_arch(), "x86_64-avx512")) isas[n_isas++] = &hone_cpu_isa_avx512;
     return 0;
 }
 
