@@ -346,7 +346,8 @@ def build_plan(options, network, model, folder):
 def check_plan(options, plan, model):
     flags = ["--allow-other-versions"] if options.allow_other_versions else []
     done = call_hone([options.hone, "run", plan, "--device", options.device, "--check=" + model] + flags)
-    return " ".join((done.stdout + " " + done.stderr).split())[-300:]
+    said = " ".join((done.stdout + " " + done.stderr).split())
+    return said[said.rfind(" check ") + 1:][:300]
 
 
 # ---- rows
