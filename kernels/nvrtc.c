@@ -38,16 +38,30 @@ static const hone_dl_symbol symbols[] = {
     {"nvrtcGetProgramLog", &nvrtc.log, 0},
 };
 
+static hone_status start(char *version, size_t capacity);
+
+hone_library hone_library_nvrtc = HONE_LIBRARY("nvrtc", files, symbols, start);
+
+// NVRTC opens its second library by the bare name, which the loader does not find in a wheel's folder unless it is open by then.
+// A missing one is NVRTC's own to report: it may lie where the loader looks.
+static void open_builtins(int major, int minor)
+{
+    static hone_dl builtins;
+    char path[sizeof builtins.path + 64];
+    const char *const names[] = {path, NULL}, *found = hone_library_nvrtc.dl.path, *slash = strrchr(found, '/');
+    snprintf(path, sizeof path, "%.*s/libnvrtc-builtins.so.%d.%d", slash ? (int)(slash - found) : 1, slash ? found : ".", major, minor);
+    if (!builtins.handle) (void)hone_dl_open(&builtins, names);
+}
+
 static hone_status start(char *version, size_t capacity)
 {
     int major, minor;
     int result = nvrtc.version(&major, &minor);
     if (result) return hone_fail(HONE_NO_DEVICE, "NVRTC does not tell its version: %s", nvrtc.error(result));
+    open_builtins(major, minor);
     snprintf(version, capacity, "%d.%d", major, minor);
     return HONE_OK;
 }
-
-hone_library hone_library_nvrtc = HONE_LIBRARY("nvrtc", files, symbols, start);
 
 static hone_status check(int result, const char *what, const char *name)
 {
