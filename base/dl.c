@@ -16,7 +16,8 @@
 static const char *const places[] = {
     "%s", "%s/../lib",
     "%s/venv/lib/python3*/site-packages/nvidia/*/lib",         // the program in build/
-    "%s/../venv/lib/python3*/site-packages/nvidia/*/lib",      // test programs in build/tests/
+    "%s/../venv/lib/python3*/site-packages/nvidia/*/lib",      // test programs in build/tests/, the program in build/asan/
+    "%s/../../venv/lib/python3*/site-packages/nvidia/*/lib",   // test programs in build/asan/tests/
     "/usr/local/cuda/lib64",
 };
 

@@ -5,7 +5,7 @@
 out=$("$B/tests/unit" ${UNIT:-} 2>&1); rc=$?
 printf '%s\n' "$out" | grep -v -E '^\[ (RUN|      OK)'
 passed=$(grep -c -E '^\[       OK \]' <<<"$out")
-failed=$(grep -c -E '^\[  (FAILED|ERROR)  +\] [a-z]' <<<"$out")
+failed=$(grep -E '^\[  (FAILED|ERROR)  +\] [a-z]' <<<"$out" | sort -u | wc -l)      # each is said twice
 skipped=$(sed -n 's/^\[  SKIPPED \] \([a-z][^ ]*\)$/\1/p' <<<"$out" | sort -u)
 for name in $skipped; do
     grep -qx "$name" tests/allowed_skips.txt 2>/dev/null && continue
