@@ -5,8 +5,7 @@
 # For each: `hone build --strict`, `hone run --check` (the plain C reference, first layer off by name) with the inputs of
 # build/models/inputs, a timed run, and the outputs against ONNX Runtime's (out-*.npy there). OUT gets NAME-PRECISION.{build,check,run}.json and
 # the outputs; the last line is "N passed, N failed". DEVICE (cuda:0), PRECISIONS ("fp32 tf32 fp16 bf16"), MODELS (build/models), HONE, PYTHON
-# (with numpy), CHECK=0 (leaves out the C reference, which takes minutes for the largest) and STRICT= (takes what the database lacks untuned)
-# come from the environment.
+# (with numpy) and CHECK=0 (leaves out the C reference, which takes minutes for the largest) come from the environment.
 set -u
 cd "$(dirname "$0")/../.."
 db=$1 out=$2; shift 2
@@ -27,13 +26,13 @@ tolerance() {
 
 one() {      # NETWORK PRECISION; says what went wrong
     local name=$1 precision=$2 base=$out/$1-$2 inputs=$models/inputs/$1 arguments=() file port
-    "$hone" build "$models/$name.onnx" -o "$base.plan" --db "$db" --device "$device" --precision "$precision" ${STRICT---strict} --json >"$base.build.json" \
+    "$hone" build "$models/$name.onnx" -o "$base.plan" --db "$db" --device "$device" --precision "$precision" --strict --json >"$base.build.json" \
         2>"$base.err" || { echo "build: exit $?: $(tail -1 "$base.err")"; return 1; }
     for file in "$inputs"/in-*.npy; do
         port=$(basename "$file" .npy); arguments+=(--input "${port#in-}=$file")
     done
     rm -rf "$base.out"
-    "$hone" run "$base.plan" --device "$device" "${arguments[@]}" --output "$base.out" --duration "${DURATION:-2}" --profile --json \
+    "$hone" run "$base.plan" --device "$device" "${arguments[@]}" --output "$base.out" --duration "${DURATION:-2}" --iterations "${ITERATIONS:-10}" --profile --json \
         >"$base.run.json" 2>"$base.err" || { echo "run: exit $?: $(tail -1 "$base.err")"; return 1; }
     "$python" tests/compare.py "$inputs" "$base.out" "$(tolerance "$name" "$precision")" >"$base.compare" || { cat "$base.compare"; return 1; }
     [ "${CHECK:-1}" = 0 ] && return 0

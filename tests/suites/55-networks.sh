@@ -7,7 +7,7 @@
 set -u
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-export HONE_DB=$out/own.db HONE_CACHE=$out/cache DEVICE=cpu PRECISIONS=fp32 DURATION=0.01
+export HONE_DB=$out/own.db HONE_CACHE=$out/cache DEVICE=cpu PRECISIONS=fp32 DURATION=0.01 ITERATIONS=1
 tuned=(${TUNED-ppocrv4-cls ppocrv4-rec resnet50 mobilenetv3-large bert-base vit-b-16})
 untuned=(${UNTUNED-ppocrv4-det resnet50 mobilenetv3-large-trace13})
 passed=0 failed=0
