@@ -5,7 +5,8 @@
 # For each: `hone build --strict`, `hone run --check` (the plain C reference, first layer off by name) with the inputs of
 # build/models/inputs, a timed run, and the outputs against ONNX Runtime's (out-*.npy there). OUT gets NAME-PRECISION.{build,check,run}.json and
 # the outputs; the last line is "N passed, N failed". DEVICE (cuda:0), PRECISIONS ("fp32 tf32 fp16 bf16"), MODELS (build/models), HONE, PYTHON
-# (with numpy) and CHECK=0 (leaves out the C reference, which takes minutes for the largest) come from the environment.
+# (with numpy), CHECK=0 (leaves out the C reference, which takes minutes for the largest), STRICT= (takes what the database lacks untuned),
+# DURATION (2) and ITERATIONS (10), the least of a timed run, come from the environment.
 set -u
 cd "$(dirname "$0")/../.."
 db=$1 out=$2; shift 2
@@ -26,7 +27,7 @@ tolerance() {
 
 one() {      # NETWORK PRECISION; says what went wrong
     local name=$1 precision=$2 base=$out/$1-$2 inputs=$models/inputs/$1 arguments=() file port
-    "$hone" build "$models/$name.onnx" -o "$base.plan" --db "$db" --device "$device" --precision "$precision" --strict --json >"$base.build.json" \
+    "$hone" build "$models/$name.onnx" -o "$base.plan" --db "$db" --device "$device" --precision "$precision" ${STRICT---strict} --json >"$base.build.json" \
         2>"$base.err" || { echo "build: exit $?: $(tail -1 "$base.err")"; return 1; }
     for file in "$inputs"/in-*.npy; do
         port=$(basename "$file" .npy); arguments+=(--input "${port#in-}=$file")
