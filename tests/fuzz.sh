@@ -17,7 +17,7 @@ fi
 [ ${#names[@]} -gt 0 ] || { echo "there is no fuzz target in tests/fuzz"; exit 1; }
 failed=0
 for name in "${names[@]}"; do
-    make --no-print-directory -s B=build/fuzz CC=clang CFLAGS='-O1 -g' WARNINGS= \
+    make --no-print-directory -s B=build/fuzz CC=clang CFLAGS='-O1 -g' WARNINGS=-w \
         SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' "build/fuzz/tests/search-$name"
     mkdir -p "build/fuzz/corpus/$name" build/fuzz/finds "tests/corpora/$name"
     echo "$name: $seconds s"
