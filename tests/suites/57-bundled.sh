@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Day one: from the bundled database alone, with no GPU, every network of both exporters builds under --strict for its GPU, in FP16
+# the same bytes in two folders, and ResNet-50 in a second (two are allowed here, since the machine may be busy).
+set -u
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+export HONE_DB=$out/own.db HONE_CACHE=$out/cache
+compgen -G "db/bundled/*.txt.zst" >/dev/null || { echo "db/bundled has no dump"; echo "0 passed, 0 failed"; exit 0; }
+[ -e "$B/bundled.db" ] || { echo "there is no $B/bundled.db: make did not build it"; exit 1; }
+device=${BUNDLED_DEVICE:-h200}
+networks=(ppocrv4-det ppocrv4-rec ppocrv4-cls resnet50 resnet50-trace mobilenetv3-large mobilenetv3-large-trace
+    bert-base bert-base-trace vit-b-16 vit-b-16-trace)
+passed=0 failed=0
+mkdir -p "$out/one" "$out/two/deeper"
+
+build() { "$HONE" build "$1" -o "$3" --device "$device" --precision "$2" --strict --json >"$out/json" 2>"$out/err"; }
+
+one() {      # NETWORK PRECISION
+    local model=$PWD/build/models/$1.onnx share start ms
+    start=$(date +%s%N)
+    build "$model" "$2" "$out/one/plan" || { echo "exit $?: $(tail -1 "$out/err")"; return 1; }
+    ms=$(( ($(date +%s%N) - start) / 1000000 ))
+    share=$(sed -n 's/.*"precision_share": *\([0-9.]*\).*/\1/p' "$out/json" | head -1)
+    echo "$ms ms, $(stat -c %s "$out/one/plan") bytes, share $share"
+    awk "BEGIN { exit !($share >= 0.95) }" || { echo "below 95% in $2"; return 1; }
+    [[ $1 != resnet50* ]] || [ "$ms" -lt 2000 ] || { echo "ResNet-50 took $ms ms"; return 1; }
+    [ "$2" = fp16 ] || return 0
+    (cd "$out/two" && build "$model" "$2" deeper/plan) || { echo "second build: $(tail -1 "$out/err")"; return 1; }
+    cmp "$out/one/plan" "$out/two/deeper/plan"
+}
+
+for precision in ${PRECISIONS:-fp32 tf32 fp16 bf16}; do
+    for name in "${networks[@]}"; do
+        word=ok
+        if text=$(one "$name" "$precision"); then passed=$((passed + 1)); else failed=$((failed + 1)) word=FAILED; fi
+        printf '%-26s %s %s %s\n' "$name" "$precision" $word "$text"
+    done
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
