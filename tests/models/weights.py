@@ -6,6 +6,12 @@ the activation before and from the residual sum behind.  Every filter is centred
 (its weights sum to zero, in exact integers): the positive mean that activations
 leave would otherwise grow with depth until the output no longer depends on the
 input (He et al., "Delving deep into rectifiers", gives the gain without it).
+
+A centred filter behind a rectifier at zero makes rounding errors grow against the
+signal, in variance by P(z > 0) / Var(relu(z)) = 1.47 a layer (the gradient
+explosion of Yang et al., "A mean field theory of batch normalization"), which no
+trained network does.  Biases before an activation are therefore 1 on average: the
+factor is 1.12, and a sixth of the values is still cut off.
 """
 import math
 import re
@@ -19,22 +25,25 @@ import weightless
 MOVES = {"Transpose", "Reshape", "Unsqueeze", "Squeeze", "Identity", "Cast", "Expand", "Flatten",
          "Slice", "Split", "Dropout"}
 WEIGHTED = {"Conv": 1, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}
-NORM_SLOTS = {("BatchNormalization", 1): "gamma", ("BatchNormalization", 2): "beta",
+NORM_SLOTS = {("BatchNormalization", 1): "gamma", ("BatchNormalization", 2): "channel",
               ("BatchNormalization", 3): "mean", ("BatchNormalization", 4): "variance",
               ("LayerNormalization", 1): "gamma", ("LayerNormalization", 2): "beta",
               ("InstanceNormalization", 1): "gamma", ("InstanceNormalization", 2): "beta",
               ("GroupNormalization", 1): "gamma", ("GroupNormalization", 2): "beta"}
-# kind -> (low, high) of a uniform distribution
-RANGES = {"gamma": (0.8, 1.2), "beta": (-0.1, 0.1), "bias": (-0.1, 0.1), "mean": (-0.1, 0.1),
+# kind -> (low, high) of a uniform distribution. The biases of channels differ as much as trained ones do: averaging over positions
+# keeps what they add, as it keeps the error of a rounded weight.
+RANGES = {"gamma": (0.8, 1.2), "beta": (-0.1, 0.1), "bias": (-0.1, 0.1), "channel": (-0.7, 0.7), "mean": (-0.1, 0.1),
           "variance": (0.7, 1.3), "embedding": (-1.0, 1.0)}
-# A rectified unit normal has a variance of about 1/3 round its mean, after hard-swish of 0.29; a gate
-# that stands in the middle halves what passes.
-RECTIFIED_GAIN, SWISH_GAIN, GATE_GAIN = math.sqrt(3.0), 1.85, 2.0
+# Before an activation: the mean. What that leaves of a unit normal has this much less of standard deviation
+# round its own mean, after GELU (no shift) 1 / sqrt(3); a gate that stands in the middle halves what passes.
+SHIFT = 1.0
+RECTIFIED_GAIN, SWISH_GAIN, GELU_GAIN, GATE_GAIN = 1.15, 1.18, math.sqrt(3.0), 2.0
 ACTIVATION_GAINS = {"Relu": RECTIFIED_GAIN, "LeakyRelu": RECTIFIED_GAIN, "Clip": RECTIFIED_GAIN,
-                    "Gelu": RECTIFIED_GAIN, "HardSwish": SWISH_GAIN}
+                    "Gelu": GELU_GAIN, "HardSwish": SWISH_GAIN}
+SHIFTED = {"Relu", "LeakyRelu", "Clip", "HardSwish"}
 GATES = {"HardSigmoid", "Sigmoid"}
 # Averaging over positions leaves this much less of what differs between inputs.
-POOLED_GAIN = 4.0
+POOLED_GAIN = 2.0
 # Branch of a residual sum: small, so that the sum grows slowly; a sum of two new branches keeps its size.
 BRANCH_GAIN, JOINT_GAIN = 0.4, 0.7
 
@@ -136,6 +145,15 @@ class Walk:
             name = reader.output[0]
 
 
+    def is_activated(self, node):
+        """Whether the node's result, its norm or bias added, goes straight into one of the activations in SHIFTED."""
+        readers = self.readers.get(node.output[0], [])
+        ops = {r.op_type for r, _ in readers}
+        if len(readers) == 1 and (ops == {"BatchNormalization"} or ops == {"Add"} and any(map(self.is_constant, readers[0][0].input))):
+            return self.is_activated(readers[0][0])
+        return bool(ops & SHIFTED) or ops == {"HardSigmoid", "Mul"}
+
+
 def kind_of(walk, name, tensor):
     """(kind, node, whether its last two axes are swapped before use)."""
     node, slot, swapped = walk.use(name)
@@ -148,6 +166,8 @@ def kind_of(walk, name, tensor):
         return "weight", node, not swapped
     if (op, slot) in NORM_SLOTS:
         return NORM_SLOTS[op, slot], node, False
+    if op in ("Conv", "ConvTranspose"):
+        return "channel", node, False
     if op in ("Gather", "Concat"):
         return "embedding", node, False
     wide = [d for d in tensor.dims if d > 1]
@@ -172,7 +192,7 @@ def product_gain(walk, node):
     for maker, other in zip(makers, reversed(node.input)):
         if maker is not None and maker.op_type in GATES:
             return SWISH_GAIN if maker.input[0] == other else GATE_GAIN * value_gain(walk, other)
-    return RECTIFIED_GAIN
+    return GELU_GAIN
 
 
 def value_gain(walk, name):
@@ -212,6 +232,8 @@ def values(walk, name, tensor, key):
     if kind == "gamma" and node.op_type == "BatchNormalization":
         gain = walk.branch_gain(node)
         low, high = low * gain, high * gain
+    if kind in ("bias", "channel") and node is not None and walk.is_activated(node):
+        low, high = low + SHIFT, high + SHIFT
     return np.broadcast_to(philox.uniform(key, int(np.prod(dims)), low, high).reshape(dims), tuple(tensor.dims))
 
 
