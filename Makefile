@@ -81,9 +81,9 @@ $(B)/hone: $(CMD_OBJ) $(ALL_OBJ)
 
 # The folder is named too, so that a dump that is gone is noticed.
 $(B)/bundled.db: $(BUNDLED) db/bundled $(call objects,$(wildcard db/*.c)) | $(B)/hone
-	@rm -f $@ $@.new
+	@rm -f $@ $@.new*
 	$(Q)$(B)/hone db load $@.new $(BUNDLED) >/dev/null
-	@mv $@.new $@
+	@mv $@.new $@ && rm -f $@.new-journal
 
 $(LIBHONE): $(LIB_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
