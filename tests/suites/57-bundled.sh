@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Day one: from the bundled database alone, with no GPU, every network of both exporters builds under --strict for its GPU, in FP16
-# the same bytes in two folders, and ResNet-50 in a second (two are allowed here, since the machine may be busy).
+# Day one: from the bundled database alone, with no GPU, every network of both exporters builds under --strict for its GPUs, in FP16
+# the same bytes in two folders, and ResNet-50 in a second (two are allowed here, since the machine may be busy). And what the database
+# says of hone's own products and convolutions beside the libraries'. BUILDS="DEVICE:PRECISION ..." takes others.
 set -u
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export HONE_DB=$out/own.db HONE_CACHE=$out/cache
 compgen -G "db/bundled/*.txt.zst" >/dev/null || { echo "db/bundled has no dump"; echo "0 passed, 0 failed"; exit 0; }
 [ -e "$B/bundled.db" ] || { echo "there is no $B/bundled.db: make did not build it"; exit 1; }
-device=${BUNDLED_DEVICE:-h200}
 networks=(ppocrv4-det ppocrv4-rec ppocrv4-cls resnet50 resnet50-trace mobilenetv3-large mobilenetv3-large-trace
     bert-base bert-base-trace vit-b-16 vit-b-16-trace)
 passed=0 failed=0
@@ -16,7 +16,7 @@ mkdir -p "$out/one" "$out/two/deeper"
 
 build() { "$HONE" build "$1" -o "$3" --device "$device" --precision "$2" --strict --json >"$out/json" 2>"$out/err"; }
 
-one() {      # NETWORK PRECISION
+one() {      # NETWORK PRECISION, for $device
     local model=$PWD/build/models/$1.onnx share start ms
     start=$(date +%s%N)
     build "$model" "$2" "$out/one/plan" || { echo "exit $?: $(tail -1 "$out/err")"; return 1; }
@@ -30,12 +30,16 @@ one() {      # NETWORK PRECISION
     cmp "$out/one/plan" "$out/two/deeper/plan"
 }
 
-for precision in ${PRECISIONS:-fp16 bf16}; do
+for pair in ${BUILDS:-h100:fp16 h200:bf16}; do
+    device=${pair%:*} precision=${pair#*:}
     for name in "${networks[@]}"; do
         word=ok
         if text=$(one "$name" "$precision"); then passed=$((passed + 1)); else failed=$((failed + 1)) word=FAILED; fi
-        printf '%-26s %s %s %s\n' "$name" "$precision" $word "$text"
+        printf '%-26s %s %s %s %s\n' "$name" "$device" "$precision" $word "$text"
     done
 done
+own=$(build/venv/bin/python tests/own_kernels.py "$B/bundled.db" H100 tests/cases/fp16_shapes.txt)
+printf '%s\n' "$own" | sed '$d'
+[[ $(tail -1 <<<"$own") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] && passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) || failed=$((failed + 1))
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
