@@ -46,12 +46,14 @@ struct hone_exec {
     int n_streams;
     hone_stream *streams[HONE_STREAMS_MAX];
     int joins[HONE_STREAMS_MAX];   // per stream: the event at its end; that of stream 0 is the one at the beginning of all
+    bool *follows;                 // per step: may start before the kernel ahead of it has ended
     int *events;                   // per step: the event recorded behind it, -1 if no other stream waits for it
     int *held;                     // events to give back
     int n_held;
     hone_captured *captured;       // NULL: direct launches
 };
 
-hone_status hone_exec_run_step(hone_exec *exec, int step, hone_stream *stream);    // enqueues one step, no waits
+// Enqueues one step, no waits. follows: directly behind a kernel, which it waits for itself.
+hone_status hone_exec_run_step(hone_exec *exec, int step, hone_stream *stream, bool follows);
 
 #endif

@@ -177,16 +177,24 @@ out:
     return status;
 }
 
+// Whether the code may start before the kernel ahead of it has ended: it says itself where it waits.
+static bool calls_follow(const hone_bound *bound)
+{
+    const char *body = *bound->head->include ? hone_cuda_text_find(bound->head->include) : NULL;
+    return strstr(bound->head->text, "hone_follow(") || (body && strstr(body, "hone_follow("));
+}
+
 hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args)
 {
     hone_text body;
     hone_text_init(&body);
     *args = (hone_args){.n_in = bound->formed.problem->n_operands, .n_out = bound->formed.problem->n_out};
+    args->follows = hone_vars_get(&bound->formed.vars, "cc") >= 90 && calls_follow(bound);
     hone_status status = print_body(bound, &body, args);
     if (!args->n_reals) args->n_reals = 1;         // C++ has no empty arrays
     if (!args->n_ints) args->n_ints = 1;
-    hone_text_printf(text, "#define HONE_N_IN %d\n#define HONE_N_OUT %d\n#define HONE_N_REALS %d\n#define HONE_N_INTS %d\n", args->n_in,
-                     args->n_out, args->n_reals, args->n_ints);
+    hone_text_printf(text, "#define HONE_N_IN %d\n#define HONE_N_OUT %d\n#define HONE_N_REALS %d\n#define HONE_N_INTS %d\n#define HONE_FOLLOWS %d\n",
+                     args->n_in, args->n_out, args->n_reals, args->n_ints, args->follows);
     hone_text_printf(text, "%s%s", hone_cuda_text_find("hone.cuh"), hone_text_get(&body));
     if (!status) status = hone_text_status(&body);
     if (!status) status = hone_text_status(text);
@@ -357,28 +365,48 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
 typedef struct runnable {
     hone_runnable base;
     hone_launch launch;
-    hone_args args;
+    hone_args args;                    // follows: what the machine code can, whatever today's text could
+    int ahead;                         // operand that a kernel reads whole and may read ahead if it is constant; -1 none
+    uint32_t ahead_lines;
     void *image;                       // owned
     size_t image_bytes;
     hone_module *module;               // NULL while asleep
     hone_function *function;
 } runnable;
 
+static const char follower[] = "hone_follower";      // the entry of code that waits for the kernel before it (hone.cuh)
+
 static hone_status runnable_wake(hone_runnable *base)
 {
     runnable *r = (runnable *)base;
     if (r->module) return HONE_OK;
-    return base->device->api->load(base->device, r->image, r->image_bytes, "hone_kernel", &r->module, &r->function);
+    const char *entry = r->args.follows ? follower : "hone_kernel";
+    return base->device->api->load(base->device, r->image, r->image_bytes, entry, &r->module, &r->function);
+}
+
+static hone_status launch(const runnable *r, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, hone_ahead ahead,
+                          bool dependent)
+{
+    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
+    hone_launch launch = r->launch;
+    launch.params = params;
+    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, ahead, params);
+    launch.dependent = dependent;
+    return r->base.device->api->launch(r->base.device, stream, r->function, &launch);
 }
 
 static hone_status runnable_run(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
+    return launch((const runnable *)base, stream, operands, outputs, workspace, (hone_ahead){NULL, 0}, false);
+}
+
+static hone_status runnable_follow(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                                   uint32_t constant)
+{
     const runnable *r = (const runnable *)base;
-    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
-    hone_launch launch = r->launch;
-    launch.params = params;
-    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, params);
-    return base->device->api->launch(base->device, stream, r->function, &launch);
+    bool reads_ahead = r->ahead >= 0 && constant >> r->ahead & 1;
+    hone_ahead ahead = {reads_ahead ? operands[r->ahead] : NULL, reads_ahead ? r->ahead_lines : 0};
+    return launch(r, stream, operands, outputs, workspace, ahead, true);
 }
 
 static void runnable_sleep(hone_runnable *base)
@@ -402,6 +430,23 @@ static const hone_runnable_api runnable_api = {
     .wake = runnable_wake, .run = runnable_run, .sleep = runnable_sleep, .free = runnable_free,
 };
 
+static const hone_runnable_api follower_api = {
+    .wake = runnable_wake, .run = runnable_run, .follow = runnable_follow, .sleep = runnable_sleep, .free = runnable_free,
+};
+
+// Products and convolutions read all of their second operand, which is most of what they read where images are few: a kernel that is let in
+// early brings it into the L2. Not what is large beside the L2: it would push out what the kernel before is reading.
+static void find_ahead(const hone_bound *bound, const hone_target *target, runnable *r)
+{
+    int64_t operand;
+    r->ahead = -1;
+    if (!r->args.follows || !hone_vars_find(&bound->formed.vars, "in_b", &operand)) return;
+    int64_t size = (int64_t)hone_tensor_size(&bound->formed.problem->operands[operand]);
+    if (size > hone_target_l2_bytes(target) / 4) return;
+    r->ahead = (int)operand;
+    r->ahead_lines = (uint32_t)((size + HONE_AHEAD_LINE - 1) / HONE_AHEAD_LINE);
+}
+
 static hone_status fill_runnable(runnable *r, const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact)
 {
     hone_text text;
@@ -410,7 +455,9 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     hone_status status = bound ? hone_bound_init(problem, tactic, &device->target, bound) : HONE_NO_MEMORY;
     if (!status) status = hone_bound_text(bound, &text, &r->args);
     if (!status) status = hone_bound_launch(bound, &r->launch, &r->base.workspace_bytes);
-    r->base.api = &runnable_api;
+    r->args.follows = memmem(artifact->data, artifact->size_bytes, follower, sizeof follower) != NULL;
+    if (!status) find_ahead(bound, &device->target, r);
+    r->base.api = r->args.follows ? &follower_api : &runnable_api;
     r->base.device = device;
     r->base.kernels = 1;
     r->image = hone_alloc(artifact->size_bytes);

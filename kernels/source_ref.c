@@ -158,8 +158,8 @@ static void free_runnable(hone_runnable *runnable)
     hone_free(runnable);
 }
 
-static const hone_runnable_api direct_api = {wake_direct, run_direct, sleep_direct, free_runnable};
-static const hone_runnable_api staged_api = {wake_staged, run_staged, sleep_staged, free_runnable};
+static const hone_runnable_api direct_api = {.wake = wake_direct, .run = run_direct, .sleep = sleep_direct, .free = free_runnable};
+static const hone_runnable_api staged_api = {.wake = wake_staged, .run = run_staged, .sleep = sleep_staged, .free = free_runnable};
 
 static hone_status prepare(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
                            hone_runnable **runnable)

@@ -502,6 +502,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
     const int m_shift = batch * M, n_shift = 0;
 #endif
     math.start();
+    hone_follow(p);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
         const unsigned stage = smem + s * STAGE_BYTES;

@@ -2,7 +2,7 @@
 // Runs the text of a CUDA kernel on a CPU, thread by thread, so that its index arithmetic and its barriers can be tested with no GPU. It
 // stands in the place of ptx.cuh. Every CUDA thread is a fiber with its own stack; it runs until it meets a barrier or an instruction of its
 // whole warp, where the next one goes on. Asynchronous copies land as late as they may: when they are waited for. Shared memory begins as
-// NaNs. Loads outside the operands stop the program.
+// NaNs. Loads outside the operands stop the program, and so does a load by a kernel that has not waited for the one before it.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -50,7 +50,7 @@ struct emu_fiber {
     emu_cta *cta;
     emu_warp *warp;
     int lane;
-    bool done;
+    bool done, waited;                             // for the kernel before
     void *sp;
     std::vector<unsigned char> stack;
     std::vector<std::vector<emu_copy>> groups;     // committed
@@ -72,6 +72,7 @@ static emu_fiber *emu_now;
 static void *emu_scheduler_sp;
 static uint3 emu_grid, emu_block;
 static const void *emu_args;
+static bool emu_follows;
 struct emu_range { const unsigned char *at; size_t size; };
 static std::vector<emu_range> emu_ranges;
 
@@ -155,13 +156,19 @@ HONE_FN float hone_exp2(float x) { return exp2f(x); }
 
 // ---- memory
 
-static void emu_check(const void *from, int size)
+static bool emu_is_operand(const void *from, int size)
 {
     const unsigned char *at = (const unsigned char *)from;
-    if ((uintptr_t)at % size) emu_stop("a misaligned load");
     for (const emu_range &r : emu_ranges)
-        if (at >= r.at && at + size <= r.at + r.size) return;
-    emu_stop("a load outside the operands");
+        if (at >= r.at && at + size <= r.at + r.size) return true;
+    return false;
+}
+
+static void emu_check(const void *from, int size)
+{
+    if ((uintptr_t)from % size) emu_stop("a misaligned load");
+    if (!emu_is_operand(from, size)) emu_stop("a load outside the operands");
+    if (!emu_now->waited) emu_stop("a load before hone_follow");
 }
 
 template <typename X> static X emu_load(const void *from)
@@ -246,6 +253,16 @@ HONE_FN float4 hone_cluster_lds16(unsigned address, unsigned rank)
     return v;
 }
 
+// ---- kernels run one behind the other here
+
+#define hone_follower hone_kernel
+HONE_FN void hone_let_next_start() {}
+HONE_FN void hone_wait_for_previous() { emu_now->waited = true; }
+HONE_FN void hone_prefetch(const void *at)
+{
+    if (!emu_is_operand(at, 1)) emu_stop("a prefetch outside the operands");
+}
+
 // ---- tensor cores
 
 struct emu_operands { const unsigned *a; unsigned b[2]; };
@@ -315,6 +332,7 @@ static void emu_start(emu_fiber &f)
     for (int k = 0; k < 6; k++) *--sp = nullptr;
     f.sp = sp;
     f.done = false;
+    f.waited = !emu_follows;
     f.groups.clear();
     f.open.clear();
 }
@@ -333,11 +351,12 @@ static void emu_run_cluster(std::vector<emu_fiber> &fibers)
 }
 
 extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                           const void *const *operands, const size_t *sizes, int n_operands)
+                           bool follows, const void *const *operands, const size_t *sizes, int n_operands)
 {
     static std::vector<emu_fiber> fibers;
     unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
     emu_args = args;
+    emu_follows = follows;
     emu_grid = {grid[0], grid[1], grid[2]};
     emu_block = {block[0], 1, 1};
     emu_ranges.clear();

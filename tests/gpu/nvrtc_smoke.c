@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the kernels of the nvrtc source against the reference on a GPU.
-//   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET] [-n TACTICS] [-j THREADS] [-t] FILE...
+//   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET [-o FOLDER]] [-n TACTICS] [-j THREADS] [-t] FILE...
 // FILE holds one problem a line. -n: tactics of each problem (3: the best estimated one and a spread; 0: all). -t: times every tactic
-// too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill is a failure. All is compiled first, in parallel; then children of this process run the problems, so that a kernel
+// too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill is a failure; -o: keeps the
+// machine code. All is compiled first, in parallel; then children of this process run the problems, so that a kernel
 // that ruins its context or hangs costs one problem. Prints PASS/FAIL lines on stderr and one JSON object on stdout; exit 0 when all passed.
 #include <math.h>
 #include <pthread.h>
@@ -51,6 +52,7 @@ static struct {
     const char *device;
     int most, threads;
     bool times, compiles_only;
+    const char *folder;                // where machine code is kept; NULL: nowhere
 } all = {.device = "cuda", .most = 3};
 
 // ---- choosing and compiling
@@ -394,6 +396,15 @@ static int print_summary(double compile_s, double run_s)
     return failed != 0;
 }
 
+static void write_code(const hone_blob *blob, int number)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%04d.cubin", all.folder, number);
+    FILE *file = fopen(path, "w");
+    if (!file || fwrite(blob->data, 1, blob->size_bytes, file) != blob->size_bytes) fprintf(stderr, "cannot write %s\n", path);
+    if (file) fclose(file);
+}
+
 // Without a device: what was compiled, and with what.
 static int print_compiled(double seconds)
 {
@@ -406,6 +417,7 @@ static int print_compiled(double seconds)
         hone_tactic_print(&j->tactic, text);
         printf("%s %s  %d registers, %d bytes spilled, %zu bytes, %.0f ms  %s | %s\n", is_bad ? "FAIL" : "ok  ", text, j->blob.registers,
                j->blob.spill_bytes, j->blob.size_bytes, j->compile_ms, j->why, all.problems[j->problem]);
+        if (all.folder && !j->status) write_code(&j->blob, k);
         failed += is_bad;
         slowest = fmax(slowest, j->compile_ms);
     }
@@ -454,6 +466,7 @@ int main(int argc, char **argv)
         if (!strcmp(argv[k], "-d") && k + 1 < argc) all.device = argv[++k];
         else if (!strcmp(argv[k], "-n") && k + 1 < argc) all.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-j") && k + 1 < argc) all.threads = atoi(argv[++k]);
+        else if (!strcmp(argv[k], "-o") && k + 1 < argc) all.folder = argv[++k];
         else if (!strcmp(argv[k], "-t")) all.times = true;
         else if (!strcmp(argv[k], "-c") && k + 1 < argc) {
             all.compiles_only = true;

@@ -122,6 +122,82 @@ static void steps_are_timed_and_verified(void **state)
     close_stage(&s);
 }
 
+// ---- steps that start before the one ahead of them has ended
+
+static int followed;
+static const hone_runnable_api *plain_api;
+
+static hone_status count_follow(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                                uint32_t constant)
+{
+    (void)constant;
+    followed++;
+    return plain_api->run(runnable, stream, operands, outputs, workspace);
+}
+
+// Says of the runnables of every step but `plain` that they are one kernel each and can follow.
+static void let_follow(hone_engine *engine, hone_runnable_api *api, int plain)
+{
+    plain_api = engine->runnables[0]->api;
+    *api = *plain_api;
+    api->follow = count_follow;
+    for (int s = 0; s < engine->plan->n_steps; s++) {
+        hone_runnable *runnable = engine->runnables[s];
+        assert_non_null(runnable);
+        assert_true(runnable->api == plain_api || runnable->api == api);
+        runnable->api = api;
+        runnable->kernels = 1;
+    }
+    if (plain >= 0) engine->runnables[plain]->kernels = 0;
+}
+
+static bool should_follow(const hone_exec *exec, int step)
+{
+    const hone_plan *plan = exec->engine->plan;
+    int before = step - 1;
+    while (before >= 0 && plan->steps[before].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) before--;
+    for (int k = 0; k < plan->steps[step].n_waits; k++)
+        if (plan->steps[plan->steps[step].waits[k]].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) return false;
+    return before >= 0 && exec->engine->runnables[before]->kernels > 0;
+}
+
+static void steps_follow_kernels_of_their_stream(void **state)
+{
+    int kept_back = 0, total = 0;
+    (void)state;
+    for (uint64_t seed = 30; seed < 42; seed++) {
+        stage s;
+        hone_exec *exec;
+        hone_runnable_api api;
+        maker_images(&s.m, seed, 16);
+        build_stage(&s, "fp32", 4, seed, "ref");
+        let_follow(s.engine, &api, s.plan->n_steps / 2);
+        for (int lanes = 1; lanes <= 4; lanes *= 4) {
+            int expected = 0;
+            OK(hone_exec_new(s.engine, &(hone_exec_options){.lanes = lanes}, &exec));
+            for (int k = 0; k < s.plan->n_steps; k++) {
+                assert_int_equal(exec->follows[k], should_follow(exec, k));
+                expected += exec->follows[k];
+                kept_back += k > 0 && !exec->follows[k];
+            }
+            followed = 0;
+            maker_run(exec, s.plan, seed);
+            assert_int_equal(followed, expected);
+            assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+            total += followed;
+            hone_exec_free(exec);
+        }
+        followed = 0;
+        OK(hone_exec_new(s.engine, &(hone_exec_options){.no_dependent = true}, &exec));
+        maker_run(exec, s.plan, seed);
+        assert_int_equal(followed, 0);
+        hone_exec_free(exec);
+        for (int k = 0; k < s.plan->n_steps; k++) s.engine->runnables[k]->api = plain_api;
+        close_stage(&s);
+    }
+    if (total < 20 || kept_back < 20) fail_msg("%d followed, %d kept back", total, kept_back);
+}
+
 // ---- refusals
 
 static void other_libraries_are_named(void **state)
@@ -311,7 +387,7 @@ int test_engine_exec(void)
         cmocka_unit_test(random_networks_equal_the_reference),
         cmocka_unit_test(lanes_give_the_same_bits),
         cmocka_unit_test(keep_holds_every_value),
-        cmocka_unit_test(steps_are_timed_and_verified),
+        cmocka_unit_test(steps_are_timed_and_verified), cmocka_unit_test(steps_follow_kernels_of_their_stream),
         cmocka_unit_test(other_libraries_are_named),
         cmocka_unit_test(ports_are_checked),
         cmocka_unit_test(too_many_slots_are_told_to_wait),

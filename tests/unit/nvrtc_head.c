@@ -77,6 +77,7 @@ static void heads_of_the_tree(void **state)
         const char *included = *heads[k].include ? hone_cuda_text_find(heads[k].include) : "";
         assert_non_null(included);
         assert_true(strstr(heads[k].text, "hone_kernel(") || strstr(included, "hone_kernel("));
+        if (!strstr(heads[k].text, "hone_follow(p)") && !strstr(included, "hone_follow(p)")) fail_msg("%s never calls hone_follow", heads[k].name);
     }
     assert_null(hone_kernel_find("nothing"));
 }

@@ -191,6 +191,104 @@ static void text_does_not_depend_on_sizes(void **state)
     assert_string_not_equal(first, second);
 }
 
+// ---- who may start early: what the machine code says of itself, not what today's text would
+
+typedef struct spy {
+    hone_device base;
+    hone_launch launch;
+    unsigned char params[HONE_ARGS_BYTES];
+    char entry[32];
+} spy;
+
+static hone_status spy_load(hone_device *device, const void *image, size_t size_bytes, const char *name, hone_module **module, hone_function **function)
+{
+    (void)image, (void)size_bytes;
+    snprintf(((spy *)device)->entry, sizeof ((spy *)device)->entry, "%s", name);
+    *module = (hone_module *)device;
+    *function = (hone_function *)device;
+    return HONE_OK;
+}
+
+static void spy_unload(hone_device *device, hone_module *module)
+{
+    (void)device, (void)module;
+}
+
+static hone_status spy_launch(hone_device *device, hone_stream *stream, hone_function *function, const hone_launch *launch)
+{
+    spy *s = (spy *)device;
+    (void)stream, (void)function;
+    s->launch = *launch;
+    memcpy(s->params, launch->params, launch->params_bytes);
+    return HONE_OK;
+}
+
+static hone_runnable *prepared(spy *s, const char *code)
+{
+    static const hone_device_api api = {.kind = "cuda", .load = spy_load, .unload = spy_unload, .launch = spy_launch};
+    hone_runnable *runnable = NULL;
+    hone_blob blob = {.data = (void *)(uintptr_t)code, .size_bytes = strlen(code) + 1};
+    *s = (spy){.base = {.api = &api, .target = target}};
+    assert_int_equal(hone_source_nvrtc.prepare(&problem, &tactics[0], &s->base, &blob, &runnable), HONE_OK);
+    assert_int_equal(runnable->api->wake(runnable), HONE_OK);
+    assert_int_equal(runnable->kernels, 1);
+    return runnable;
+}
+
+static void ahead_of(const spy *s, void **at, uint32_t *lines)
+{
+    memcpy(at, s->params + s->launch.params_bytes - 16, 8);
+    memcpy(lines, s->params + s->launch.params_bytes - 8, 4);
+}
+
+static void code_says_whether_it_follows(void **state)
+{
+    spy s;
+    char a[8], w[8], out[8];
+    void *operands[] = {a, w}, *outputs[] = {out}, *at;
+    uint32_t lines;
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1"), HONE_OK);
+    hone_runnable *old = prepared(&s, "made before: hone_kernel");
+    assert_null(old->api->follow);
+    assert_string_equal(s.entry, "hone_kernel");
+    assert_int_equal(old->api->run(old, NULL, operands, outputs, NULL), HONE_OK);
+    size_t old_bytes = s.launch.params_bytes;
+    assert_false(s.launch.dependent);
+    old->api->free(old);
+
+    hone_runnable *new = prepared(&s, "made now: hone_follower");
+    assert_non_null(new->api->follow);
+    assert_string_equal(s.entry, "hone_follower");
+    assert_int_equal(new->api->run(new, NULL, operands, outputs, NULL), HONE_OK);
+    assert_int_equal(s.launch.params_bytes, old_bytes + 16);
+    ahead_of(&s, &at, &lines);
+    assert_true(!s.launch.dependent && !at && !lines);
+    assert_int_equal(new->api->follow(new, NULL, operands, outputs, NULL, 1u << 1), HONE_OK);
+    ahead_of(&s, &at, &lines);
+    assert_true(s.launch.dependent && at == w && lines == 1000 * 2048 * 2 / 128);
+    assert_int_equal(new->api->follow(new, NULL, operands, outputs, NULL, 1u << 0), HONE_OK);
+    ahead_of(&s, &at, &lines);
+    assert_true(s.launch.dependent && !at && !lines);
+    new->api->free(new);
+}
+
+static void text_follows_on_hopper_only(void **state)
+{
+    hone_text out;
+    hone_args args;
+    (void)state;
+    set_target("sm_90");
+    assert_non_null(strstr(tail_of("relu x=f16:4096", &out, &args), "#define HONE_FOLLOWS 1"));
+    assert_true(args.follows);
+    hone_text_clear(&out);
+    set_target("sm_80");
+    assert_non_null(strstr(tail_of("relu x=f16:4096", &out, &args), "#define HONE_FOLLOWS 0"));
+    assert_false(args.follows);
+    hone_text_clear(&out);
+}
+
 // ---- compiling, with no GPU: a sample; all of it is tests/kernels_compile.sh
 
 typedef struct task {
@@ -257,7 +355,8 @@ int test_nvrtc_source(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spaces_are_legal), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(probes),
         cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused), cmocka_unit_test(tails),
-        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(compiles_without_spills),
+        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
+        cmocka_unit_test(text_follows_on_hopper_only), cmocka_unit_test(compiles_without_spills),
     };
     return cmocka_run_group_tests_name("nvrtc_source", tests, NULL, NULL);
 }
