@@ -330,20 +330,21 @@ static double resident_blocks(const hone_launch *launch, const cost *c, const ho
     return fmax(1, fmin(fmin(by_shared, by_registers), fmin(floor(2048.0 / launch->block[0]), 32)));
 }
 
-// Blocks come in waves of what is resident. A wave lasts as long as its arithmetic (few warps cannot fill a multiprocessor), its traffic at
-// 32 bytes a clock and multiprocessor (what an H100's L2 gives to all at once), or its chain of latencies, whichever is longest. 2 us for the
-// launch and the first and last bytes.
+// Blocks come in waves of what is resident; the blocks of clusters do not share multiprocessors before all have one. A wave lasts as long as
+// its chain of latencies, its arithmetic (few warps cannot fill a multiprocessor) and its traffic at 32 bytes a clock and multiprocessor (what
+// an H100's L2 gives to all at once) together: blocks start at once and meet in the same phase, so that little of the three overlaps. Chosen
+// by pairs of tactics of one problem, measured on an H200 (docs/kernels.md).
 static double model_ns(const hone_launch *launch, const cost *c, const hone_target *target)
 {
     double clock = target->clock_mhz > 0 ? (double)target->clock_mhz / 1000 : 1.5, sms = target->sms > 0 ? target->sms : 108;
     double blocks = (double)launch->grid[0] * launch->grid[1] * launch->grid[2];
-    double resident = fmin(resident_blocks(launch, c, target), ceil(blocks / sms));
+    double resident = launch->cluster[2] > 1 ? 1 : fmin(resident_blocks(launch, c, target), ceil(blocks / sms));
     double waves = blocks / (sms * resident), warps = resident * launch->block[0] / 32.0;
-    double compute = resident * (double)c->macs / (double)c->rate / fmin(1, warps / 8);
-    double cycles = fmax(fmax(compute, resident * (double)c->bytes / 32), (double)c->latency);
+    double compute = (double)c->macs / (double)c->rate / fmin(1, warps / 8), traffic = (double)c->bytes / 32;
+    double cycles = fmax((double)c->latency + compute + traffic, resident * fmax(compute, traffic));
     // Beyond a few waves blocks no longer march in step: the last wave is as full as it is.
     waves = waves < 4 ? ceil(waves) : waves + 0.5;
-    return waves * cycles / clock + 2000;
+    return waves * cycles / clock + 1700;
 }
 
 static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
@@ -355,7 +356,7 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return ns;
     if (!hone_bound_init(problem, tactic, target, bound) && !hone_bound_launch(bound, &launch, &workspace_bytes) && !read_cost(bound, &c))
-        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2000);
+        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
     hone_free(bound);
     return ns;
 }
