@@ -103,7 +103,7 @@ out:
     return status;
 }
 
-static hone_status head(const hone_graph *graph, const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
+static hone_status head(const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
     hone_text names;
     hone_text_init(&names);
     for (int k = 0; k < options->precisions.n; k++) hone_text_printf(&names, "%s%s", k ? "," : "", options->precisions.items[k]->name);
@@ -111,7 +111,6 @@ static hone_status head(const hone_graph *graph, const hone_build_options *optio
     plan->toolchain = hone_arena_strdup(plan->arena, options->toolchain);
     plan->network = hone_arena_strdup(plan->arena, network_name);
     plan->precisions = hone_arena_strdup(plan->arena, hone_text_get(&names));
-    plan->network_digest = graph->digest;
     hone_text_clear(&names);
     if (!plan->device || !plan->toolchain || !plan->network || !plan->precisions) return HONE_NO_MEMORY;
     return hone_store_snapshot(store, &plan->snapshot);
@@ -155,8 +154,9 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
         options.toolchain = toolchain;
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
-    HONE_TRY(head(graph, &options, store, network_name, plan));
+    HONE_TRY(head(&options, store, network_name, plan));
     HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
+    plan->network_digest = *hone_graph_digest(graph);
     HONE_TRY(hone_text_status(missing));
     if (options.strict && missing->size > 0) {
         status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s: tune the list above with `hone tune -`",
