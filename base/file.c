@@ -19,8 +19,6 @@
 #include "base/alloc.h"
 #include "base/file_priv.h"
 
-enum { BURST_BYTES = 8 << 20 };
-
 static hone_status fail_errno(const char *action, const char *path)
 {
     int code = errno;
@@ -232,22 +230,11 @@ static hone_status write_all(int file, const char *path, const char *data, size_
     return HONE_OK;
 }
 
-// The disk begins on what is written while the rest is still being copied; the fsync behind it is what makes it last.
 static hone_status write_pieces(int file, const char *path, const hone_piece *pieces, size_t n)
 {
-    off_t begun = 0, at = 0;
-    for (size_t k = 0; k < n; k++)
-        for (size_t done = 0; done < pieces[k].size_bytes;) {
-            size_t left = pieces[k].size_bytes - done, size = left < BURST_BYTES ? left : BURST_BYTES;
-            hone_status status = write_all(file, path, (const char *)pieces[k].data + done, size);
-            if (status != HONE_OK) return status;
-            done += size;
-            at += (off_t)size;
-            if (at - begun < BURST_BYTES) continue;
-            sync_file_range(file, begun, at - begun, SYNC_FILE_RANGE_WRITE);
-            begun = at;
-        }
-    return HONE_OK;
+    hone_status status = HONE_OK;
+    for (size_t k = 0; k < n && status == HONE_OK; k++) status = write_all(file, path, pieces[k].data, pieces[k].size_bytes);
+    return status;
 }
 
 static void sync_folder(const char *path)

@@ -13,7 +13,7 @@ typedef struct hone_value {
     hone_tensor tensor;            // layout ROW
     int producer;                  // node, or -1 (input or constant)
     int output;                    // which output of the producer
-    const void *data;              // constants: row-major bytes of tensor's type; NULL otherwise. May point into a mapped file
+    const void *data;              // constants: row-major bytes of tensor's type at any address (a mapped file's); NULL otherwise
     bool is_input;
     bool is_output;
 } hone_value;

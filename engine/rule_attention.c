@@ -38,7 +38,9 @@ static void take(match *m, int node) {
 static bool constant_scalar(const hone_view *view, int value, double *out) {
     const hone_value *v = &view->graph->values[value];
     if (!v->data || v->tensor.dtype != HONE_F32 || hone_tensor_count(&v->tensor) != 1) return false;
-    *out = *(const float *)v->data;
+    float number;
+    memcpy(&number, v->data, sizeof number);
+    *out = (double)number;
     return true;
 }
 
