@@ -220,12 +220,14 @@ static hone_status assign_events(hone_exec *exec)
     return status;
 }
 
-static hone_status make_streams(hone_exec *exec, int lanes)
+static hone_status make_streams(hone_exec *exec, const hone_exec_options *options)
 {
     hone_device *device = exec->engine->device;
     hone_status status = HONE_OK;
-    int wanted = lanes > 0 && lanes < exec->engine->plan->lanes ? lanes : exec->engine->plan->lanes;
+    int lanes = options->lanes, wanted = lanes > 0 && lanes < exec->engine->plan->lanes ? lanes : exec->engine->plan->lanes;
     if (wanted > HONE_STREAMS_MAX) wanted = HONE_STREAMS_MAX;
+    exec->borrowed = options->stream;
+    if (exec->borrowed) exec->streams[exec->n_streams++] = options->stream;
     for (; exec->n_streams < wanted; exec->n_streams++) HONE_TRY(device->api->stream(device, &exec->streams[exec->n_streams], true));
     for (int k = 0; k < HONE_STREAMS_MAX; k++) exec->joins[k] = -1;
     for (int k = 0; k < wanted && wanted > 1; k++) HONE_TRY(take_event(exec, &exec->joins[k]));
@@ -302,7 +304,7 @@ static hone_status make(hone_engine *engine, const hone_exec_options *options, b
     made->events = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->events);
     made->held = hone_calloc((size_t)plan->n_steps + HONE_STREAMS_MAX, sizeof *made->held);
     if (!made->buffer_at || !made->workspace_at || !made->own || !made->follows || !made->events || !made->held) goto out;
-    HONE_TRY(make_streams(made, options->lanes));
+    HONE_TRY(make_streams(made, options));
     int64_t arena_bytes = place(made, keep);
     void *arena = NULL;
     HONE_TRY(engine->device->api->alloc(engine->device, (size_t)(arena_bytes > 0 ? arena_bytes : ALIGN), &arena));
@@ -335,7 +337,7 @@ void hone_exec_free(hone_exec *exec)
     for (int k = 0; k < exec->n_streams; k++) (void)device->api->sync(device, exec->streams[k]);
     if (exec->captured) (void)device->api->replay(device, exec->streams[0], exec->captured, true);
     for (int s = 0; exec->own && s < exec->engine->plan->n_steps; s++) hone_runnable_drop(exec->own[s]);
-    for (int k = 0; k < exec->n_streams; k++) (void)device->api->stream(device, &exec->streams[k], false);
+    for (int k = exec->borrowed; k < exec->n_streams; k++) (void)device->api->stream(device, &exec->streams[k], false);
     for (int k = 0; k < exec->n_held; k++) hone_event_give(exec->engine->events, exec->held[k]);
     if (exec->arena) device->api->free(device, exec->arena);
     hone_free(exec->held);

@@ -45,6 +45,7 @@ struct hone_exec {
     hone_runnable **own;           // per step: this slot's own runnable, or NULL
     int n_streams;
     hone_stream *streams[HONE_STREAMS_MAX];
+    bool borrowed;                 // the first of them is the caller's
     int joins[HONE_STREAMS_MAX];   // per stream: the event at its end; that of stream 0 is the one at the beginning of all
     bool *follows;                 // per step: may start before the kernel ahead of it has ended
     int *events;                   // per step: the event recorded behind it, -1 if no other stream waits for it

@@ -347,6 +347,31 @@ out:
     return status;
 }
 
+// Slots on a stream of the caller's queue behind one another there, and leave it to him.
+static void slots_share_a_stream_of_the_callers(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *slots[2];
+    hone_stream *stream = NULL;
+    maker_images(&s.m, 31, 16);
+    build_stage(&s, "fp32", 4, 31, NULL);
+    OK(s.device->api->stream(s.device, &stream, true));
+    for (int k = 0; k < 2; k++) {
+        OK(hone_exec_new(s.engine, &(hone_exec_options){.stream = stream}, &slots[k]));
+        maker_run(slots[k], s.plan, 31);
+    }
+    for (int k = 0; k < 6; k++) OK(hone_exec_start(slots[k % 2]));
+    OK(s.device->api->sync(s.device, stream));
+    for (int k = 0; k < 2; k++) {
+        assert_true(maker_error(slots[k], s.plan, s.want) <= 1e-5);
+        hone_exec_free(slots[k]);
+    }
+    OK(s.device->api->sync(s.device, stream));
+    OK(s.device->api->stream(s.device, &stream, false));
+    close_stage(&s);
+}
+
 static void *work(void *user)
 {
     worker *w = user;
@@ -392,6 +417,7 @@ int test_engine_exec(void)
         cmocka_unit_test(ports_are_checked),
         cmocka_unit_test(too_many_slots_are_told_to_wait),
         cmocka_unit_test(failing_allocations_leave_nothing),
+        cmocka_unit_test(slots_share_a_stream_of_the_callers),
         cmocka_unit_test(slots_come_and_go_in_threads),
     };
     return cmocka_run_group_tests_name("engine_exec", tests, NULL, NULL);
