@@ -31,6 +31,7 @@ static bool takes_type(const hone_kernel_head *head, const hone_formed *formed)
 static hone_status serves(const hone_kernel_head *head, const hone_formed *formed, const hone_target *target)
 {
     if (target->cc < head->arch) return hone_fail(HONE_DECLINED, "%s needs sm_%d", head->name, head->arch);
+    if (head->is_arch_alone && target->cc != head->arch) return hone_fail(HONE_DECLINED, "%s is for sm_%d alone", head->name, head->arch);
     if (!takes_type(head, formed)) return hone_fail(HONE_DECLINED, "%s does not take %s", head->name, hone_dtype_name(formed->dtype));
     return HONE_OK;
 }
@@ -158,6 +159,14 @@ static hone_status print_reals(const hone_bound *bound, hone_text *text, hone_ar
     return HONE_OK;
 }
 
+static hone_status print_file(const hone_kernel_head *head, const char *name, hone_text *text)
+{
+    const char *body = hone_cuda_text_find(name);
+    if (!body) return hone_fail(HONE_INTERNAL, "kernel %s includes %s, which is not there", head->name, name);
+    hone_text_printf(text, "%s", body);
+    return HONE_OK;
+}
+
 // What depends on the tactic, behind the common part.
 static hone_status print_body(const hone_bound *bound, hone_text *text, hone_args *args)
 {
@@ -167,11 +176,7 @@ static hone_status print_body(const hone_bound *bound, hone_text *text, hone_arg
     HONE_TRY(print_reals(bound, text, args));
     if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args));
     if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args));
-    if (*bound->head->include) {
-        const char *body = hone_cuda_text_find(bound->head->include);
-        if (!body) return hone_fail(HONE_INTERNAL, "kernel %s includes %s, which is not there", bound->head->name, bound->head->include);
-        hone_text_printf(text, "%s", body);
-    }
+    if (*bound->head->include) HONE_TRY(print_file(bound->head, bound->head->include, text));
     hone_text_printf(text, "%s", bound->head->text);
 out:
     return status;
@@ -210,6 +215,7 @@ static hone_status whole_text(const hone_problem *problem, const hone_tactic *ta
     if (!bound) return HONE_NO_MEMORY;
     hone_status status = hone_bound_init(problem, tactic, target, bound);
     hone_text_printf(text, "%s", hone_cuda_text_find("ptx.cuh"));
+    if (!status && *bound->head->machine) status = print_file(bound->head, bound->head->machine, text);
     if (!status) status = hone_bound_text(bound, text, &args);
     hone_free(bound);
     return status;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the CUDA kernels against the reference with no GPU: the text of each tactic is compiled for the CPU behind emulate.hpp and run.
-//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
+//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-m SMS] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
+// -m: multiprocessors of the device (132); with few, small problems are given large tiles.
 // Prints one line a tactic and ends with "N passed, N failed".
 #include <dlfcn.h>
 #include <math.h>
@@ -218,6 +219,7 @@ int main(int argc, char **argv)
     for (int k = 2; k < argc; k++) {
         if (!strcmp(argv[k], "-n")) s.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-k")) s.kernel = argv[++k];
+        else if (!strcmp(argv[k], "-m")) s.target.sms = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-s")) s.seed = (uint64_t)atoi(argv[++k]);
         else if (strchr(argv[k], ' ')) run_problem(argv[k]);
         else run_file(argv[k]);

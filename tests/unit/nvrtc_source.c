@@ -117,6 +117,20 @@ static void exact_f32_uses_no_tensor_cores(void **state)
     assert_true(n > 0);
 }
 
+// Hopper's instructions ended with it: neither older nor newer devices are offered them.
+static void wgmma_is_for_hopper_alone(void **state)
+{
+    static const struct { const char *arch; bool has; } cases[] = {{"sm_80", false}, {"sm_90", true}, {"sm_100", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool found = false;
+        set_target(cases[i].arch);
+        assert_int_equal(enumerate("matmul a=f16:4096x768 b=f16:768x3072"), HONE_OK);
+        for (int k = 0; k < n_tactics; k++) found |= !strcmp(tactics[k].kernel, "gemm_wgmma");
+        if (found != cases[i].has) fail_msg("gemm_wgmma on %s: %d", cases[i].arch, found);
+    }
+}
+
 static void old_versions_are_refused(void **state)
 {
     (void)state;
@@ -301,6 +315,8 @@ static task tasks[] = {
     {.arch = "sm_80", .text = "conv x=bf16:8x56x56x64:nhwc w=bf16:64x3x3x64:nhwc pad=1", .kernel = "conv_tile"},
     {.arch = "sm_90", .text = "conv x=f32:1x56x56x3:nhwc w=f32:64x3x3x3:nhwc b=f32:64", .kernel = "conv_ffma"},
     {.arch = "sm_90", .text = "matmul a=f16:128x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_tile"},
+    {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_wgmma"},
+    {.arch = "sm_90", .text = "conv x=bf16:128x14x14x256:nhwc w=bf16:256x3x3x256:nhwc b=bf16:256 pad=1 | relu x=$0", .kernel = "conv_wgmma"},
     {.arch = "sm_80", .text = "matmul a=f32:128x768 b=f32:768x3072 math=tf32", .kernel = "gemm_tile"},
     {.arch = "sm_90", .text = "matmul a=f32:512x512 b=f32:512x512", .kernel = "gemm_ffma"},
     {.arch = "sm_90", .text = "matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1", .kernel = "gemv_rows"},
@@ -354,7 +370,8 @@ int test_nvrtc_source(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spaces_are_legal), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(probes),
-        cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused), cmocka_unit_test(tails),
+        cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused),
+        cmocka_unit_test(wgmma_is_for_hopper_alone), cmocka_unit_test(tails),
         cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
         cmocka_unit_test(text_follows_on_hopper_only), cmocka_unit_test(compiles_without_spills),
     };
