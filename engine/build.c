@@ -56,9 +56,12 @@ static hone_status want_group(const hone_view *view, const hone_group *group, co
     unsigned layouts = precision ? hone_group_layouts(view, group, target) : 1u << HONE_ROW;
     for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
         if (!(layouts & 1u << layout)) continue;
-        hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, scratch);
-        if (status == HONE_OK) status = want(list, scratch);
-        if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
+        bool may_leave = hone_group_may_leave(view, group, precision, (hone_layout)layout);
+        for (int leaves = 0; leaves <= may_leave; leaves++) {
+            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, leaves, scratch);
+            if (status == HONE_OK) status = want(list, scratch);
+            if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
+        }
     }
     return HONE_OK;
 }

@@ -51,6 +51,29 @@ static void random_networks_equal_the_reference(void **state)
     }
 }
 
+// Where a last step that writes single precision costs next to nothing, no conversion stands behind it, not even behind a reshape.
+static void outputs_leave_without_a_conversion(void **state)
+{
+    (void)state;
+    for (int view = 0; view < 2; view++) {
+        stage s;
+        hone_exec *exec;
+        maker_begin(&s.m, 5);
+        int x = maker_input(&s.m, "x", HONE_F32, 2, (int64_t[]){3, 8}), w = maker_constant(&s.m, 2, (int64_t[]){8, 6}, 0.4);
+        int y = maker_unary(&s.m, "relu", "", maker_binary(&s.m, "matmul", x, w));
+        maker_output(&s.m, view ? maker_unary(&s.m, "reshape", "shape=18", y) : y);
+        maker_end(&s.m);
+        build_stage(&s, "fp16", 1, 5, "relu x=$0 out=f32");
+        assert_int_equal(s.plan->n_steps, 2);                     // the input's conversion and the product
+        assert_non_null(strstr(s.plan->steps[1].problem, "out=f32"));
+        OK(hone_exec_new(s.engine, NULL, &exec));
+        maker_run(exec, s.plan, 5);
+        assert_true(maker_error(exec, s.plan, s.want) <= 5e-3);
+        hone_exec_free(exec);
+        close_stage(&s);
+    }
+}
+
 static void lanes_give_the_same_bits(void **state)
 {
     (void)state;
@@ -410,6 +433,7 @@ int test_engine_exec(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_networks_equal_the_reference),
+        cmocka_unit_test(outputs_leave_without_a_conversion),
         cmocka_unit_test(lanes_give_the_same_bits),
         cmocka_unit_test(keep_holds_every_value),
         cmocka_unit_test(steps_are_timed_and_verified), cmocka_unit_test(steps_follow_kernels_of_their_stream),
