@@ -162,6 +162,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     char toolchain[512];
     hone_build_options options = *given;
     hone_costs costs = {0};
+    bool was_retimed;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
     if (!scratch || !plan || !(plan->arena = hone_arena_new(PLAN_CEILING))) goto out;
@@ -171,6 +172,8 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
     hone_network_mode(&graph->digest, options.device, &options.precisions, costs.mode);
+    HONE_TRY(hone_store_find_mode(store, options.device, costs.mode, &was_retimed));
+    if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
     HONE_TRY(head(graph, &options, store, network_name, plan));
     HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
     HONE_TRY(hone_text_status(missing));
