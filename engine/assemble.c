@@ -118,10 +118,10 @@ static bool names_layer(const char *name, const char *layer) {
     return false;
 }
 
-static hone_status find_pin(assembly *a, const char *name, const hone_problem *problem, const char **tactic) {
+static hone_status find_pin(assembly *a, const char *name, const char *spelling, const hone_problem *problem, const char **tactic) {
     const hone_build_options *o = a->costs->options;
     for (int k = 0; k < o->n_pins; k++) {
-        if (!names_layer(name, o->pins[k].layer)) continue;
+        if (!names_layer(name, o->pins[k].layer) && strcmp(spelling, o->pins[k].layer)) continue;
         a->pinned[k] = true;
         hone_tactic parsed;
         hone_status status = hone_tactic_parse(o->pins[k].tactic, &parsed);
@@ -156,7 +156,7 @@ static hone_status pin_evidence(const assembly *a, hone_plan_step *step, const c
 static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_problem *problem, hone_plan_step *step) {
     const char *pinned = NULL, *artifact = cost->artifact;
     char text[HONE_TACTIC_TEXT];
-    hone_status status = find_pin(a, step->name, problem, &pinned);
+    hone_status status = find_pin(a, step->name, cost->problem, problem, &pinned);
     if (status != HONE_OK) return status;
     step->problem = hone_arena_strdup(a->plan->arena, cost->problem);
     step->predicted_ns = cost->ns;

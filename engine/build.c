@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,6 +142,20 @@ out:
     return status;
 }
 
+void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {
+    hone_hash hash;
+    hone_id id;
+    char hex[HONE_ID_TEXT];
+    hone_hash_init(&hash);
+    hone_id_print(network, hex);
+    hone_hash_add_text(&hash, hex);
+    hone_hash_add_text(&hash, device);
+    for (int k = 0; k < precisions->n; k++) hone_hash_add_text(&hash, precisions->items[k]->name);
+    hone_hash_end(&hash, &id);
+    hone_id_print(&id, hex);
+    snprintf(mode, HONE_NETWORK_MODE, "plan %s", hex);
+}
+
 static hone_status head(const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
     hone_text names;
     hone_text_init(&names);
@@ -205,6 +220,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     char toolchain[512];
     hone_build_options options = *given;
     hone_costs costs = {0};
+    bool was_retimed;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
     if (!scratch || !plan || !(plan->arena = hone_arena_new(PLAN_CEILING))) goto out;
@@ -213,6 +229,9 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
         options.toolchain = toolchain;
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
+    hone_network_mode(hone_graph_digest(graph), options.device, &options.precisions, costs.mode);
+    HONE_TRY(hone_store_find_mode(store, options.device, costs.mode, &was_retimed));
+    if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
     HONE_TRY(head(&options, store, network_name, plan));
     HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
     plan->network_digest = *hone_graph_digest(graph);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps timed one at a time. They run in the plan's order, so that a step finds its operands as they are in an inference.
+// Steps timed one at a time, and whole inferences. Steps run in the plan's order, so that a step finds its operands as they are in an inference.
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -86,5 +86,27 @@ out:
     if (p.begin >= 0) hone_event_give(pool, p.begin);
     if (p.end >= 0) hone_event_give(pool, p.end);
     hone_free(p.samples);
+    return status;
+}
+
+hone_status hone_exec_time(hone_exec *exec, int samples, double *times_ns)
+{
+    hone_event_pool *pool = exec->engine->events;
+    hone_device *device = exec->engine->device;
+    hone_stream *stream = exec->streams[0];        // on which an inference begins and ends
+    int begin = -1, end = -1;
+    hone_status status;
+    HONE_TRY(hone_event_take(pool, &begin));
+    HONE_TRY(hone_event_take(pool, &end));
+    for (int k = 0; k < samples; k++) {
+        HONE_TRY(device->api->record(device, stream, begin));
+        HONE_TRY(hone_exec_start(exec));
+        HONE_TRY(device->api->record(device, stream, end));
+        HONE_TRY(hone_exec_sync(exec));
+        HONE_TRY(device->api->elapsed(device, begin, end, &times_ns[k]));
+    }
+out:
+    if (begin >= 0) hone_event_give(pool, begin);
+    if (end >= 0) hone_event_give(pool, end);
     return status;
 }
