@@ -352,11 +352,11 @@ class Job:
 class Run:
     """What all networks of a run share."""
 
-    def __init__(self, options, folder):
+    def __init__(self, options, folder, with_torch):
         self.options, self.folder, self.failed = options, folder, 0
         self.torch = self.stream = None
         self.cache_bytes, self.clock = 0, side_by_side.WallClock()
-        if needs_torch(options):
+        if with_torch:
             self.torch, stream = peers.import_torch(options.device)
             self.stream, self.clock = stream.cuda_stream, side_by_side.EventClock(self.torch, stream)
             self.cache_bytes = self.torch.cuda.get_device_properties(0).L2_cache_size
@@ -405,13 +405,8 @@ def words(text):
     return [word for word in text.split(",") if word and word != "none"]
 
 
-def parse(arguments=None):
-    parser = argparse.ArgumentParser(description="hone and its peers side by side", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--network", action="append", type=network_and_batch, default=[], metavar="NETWORK:BATCH",
-                        help=f"{', '.join(NETWORKS)}, or the name of a --model or --plan; may be given again")
-    parser.add_argument("--model", action="append", type=pair, default=[], metavar="NETWORK=ONNX", help="an ONNX file in place of PyTorch's export")
-    parser.add_argument("--plan", action="append", type=pair, default=[], metavar="NETWORK=PLAN", help="a plan in place of tuning and building")
-    parser.add_argument("--peers", type=words, default=["graph"], metavar="LIST", help=f"of {','.join(PEERS)}; or none")
+def add_common(parser):
+    """What networks and single kernels share."""
     parser.add_argument("--effort", choices=("lookup", "quick", "full", "exhaustive"), default="quick", help="of the tuning; lookup: none, build from --db")
     parser.add_argument("--tune-time", metavar="TIME", help="most time of a network's tuning, as hone tune --time")
     parser.add_argument("--db", help="the database to tune into and build from (default: an empty one, gone afterwards)")
@@ -421,13 +416,23 @@ def parse(arguments=None):
     parser.add_argument("--precision", choices=tuple(side_by_side.TOLERANCES), default="fp16")
     parser.add_argument("--exporter", choices=("dynamo", "trace"), default="dynamo", help="of PyTorch; trace stands in where dynamo fails")
     parser.add_argument("--gate", type=float, help="most relative norm between hone and FP32 (default: the precision's tolerance)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of ONNX Runtime")
     parser.add_argument("--allow-other-versions", action="store_true", help="plans built beside other library versions")
-    parser.add_argument("--ceilings", action="store_true", help="rows of what the device can do at best, too")
     parser.add_argument("--quads", type=int, default=20, help="everybody there and back, this often: twice as many blocks a side")
     parser.add_argument("--warm-up", type=float, default=0.5, help="seconds a side")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", required=True, help="the JSON file")
+
+
+def parse(arguments=None):
+    parser = argparse.ArgumentParser(description="hone and its peers side by side", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--network", action="append", type=network_and_batch, default=[], metavar="NETWORK:BATCH",
+                        help=f"{', '.join(NETWORKS)}, or the name of a --model or --plan; may be given again")
+    parser.add_argument("--model", action="append", type=pair, default=[], metavar="NETWORK=ONNX", help="an ONNX file in place of PyTorch's export")
+    parser.add_argument("--plan", action="append", type=pair, default=[], metavar="NETWORK=PLAN", help="a plan in place of tuning and building")
+    parser.add_argument("--peers", type=words, default=["graph"], metavar="LIST", help=f"of {','.join(PEERS)}; or none")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of ONNX Runtime")
+    parser.add_argument("--ceilings", action="store_true", help="rows of what the device can do at best, too")
+    add_common(parser)
     options = parser.parse_args(arguments)
     complain(parser, options)
     return options
@@ -456,7 +461,7 @@ def complain(parser, options):
 def main():
     options, rows = parse(), []
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(options, folder)
+        run = Run(options, folder, needs_torch(options))
         if options.ceilings:
             rows += ceilings.rows(run)
             side_by_side.write(options.out, rows)

@@ -15,6 +15,8 @@ import time
 
 import numpy as np
 
+from table import NOT_PEERS
+
 BLOCK_S = 0.030             # what a block is made to last
 LEAST_S, MOST_S = 0.020, 0.050
 RESAMPLES = 10000
@@ -29,9 +31,13 @@ class Off(Exception):
     """An output that cannot be right."""
 
 
+def age():
+    return time.perf_counter() - STARTED
+
+
 def say(text):
     """Progress, with the seconds since the start."""
-    print(f"[{time.perf_counter() - STARTED:7.1f}] {text}", file=sys.stderr, flush=True)
+    print(f"[{age():7.1f}] {text}", file=sys.stderr, flush=True)
 
 
 # ---- clocks
@@ -192,14 +198,14 @@ NO_PEER = {"peer_kind": None, "peer": None, "peer_ms": None, "ratio": None, "rat
 
 
 def name_best(rows):
-    timed = [row for row in rows if row["peer_ms"] and row["peer_kind"] != "self"]
+    timed = [row for row in rows if row["peer_ms"] and row["peer_kind"] not in NOT_PEERS]
     for row in rows:
         row["best"] = bool(timed) and row is min(timed, key=lambda one: one["peer_ms"])
 
 
 def line_of(row):
     what = row.get("network") or row.get("problem")
-    line = f"{what:<28} {row['precision']} batch {row['batch']}  hone {row['hone_ms']:.4f} ms"
+    line = f"{what:<28} {row['precision']}" + (f" batch {row['batch']}" if row["batch"] else "") + f"  hone {row['hone_ms']:.4f} ms"
     if row["peer_ms"]:
         line += f"  {row['peer_kind']} {row['peer_ms']:.4f} ms"
     elif row["peer"]:

@@ -17,6 +17,7 @@ BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 NETWORKS = {"resnet50": "ResNet-50", "mobilenetv3-large": "MobileNetV3-Large", "bert-base": "BERT-base, sequence 128", "vit-b-16": "ViT-B/16",
             "ppocrv4-det": "PP-OCRv4 detection, 640 x 640", "ppocrv4-rec": "PP-OCRv4 recognition, 48 x 320"}
 KERNELS = {"gemm": "matrix products", "conv": "ResNet-50's convolutions", "attention": "attention", "memory": "norms and elementwise chains"}
+NOT_PEERS = ("self", "copy")        # beside hone, but nobody who does the same work in another way
 NONE = "Not measured yet: `bench/results` is empty (`bench/README.md` says how to fill it)."
 
 
@@ -50,7 +51,7 @@ def newest(rows):
 
 def best_of(peers):
     """The row of the quickest peer; where none was timed, any row of hone's."""
-    timed = [row for kind, row in peers.items() if row["peer_ms"] and kind != "self"]
+    timed = [row for kind, row in peers.items() if row["peer_ms"] and kind not in NOT_PEERS]
     return min(timed, key=lambda row: row["peer_ms"]) if timed else max(peers.values(), key=lambda row: row["date"])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import hone
+import kernels
 import networks
 import side_by_side
 import table
@@ -195,6 +196,62 @@ def test_the_table_goes_between_its_marks():
     assert table.make_table([]) == table.NONE
 
 
+# ---- single kernels
+
+def test_kernels_arguments():
+    assert kernels.parse(["--family", "gemm", "--precision", "bf16", "--out", "x"]).precision == "bf16"
+    for words in (["--family", "none"], ["--family", "conv", "--precision", "bf16"], ["--family", "gemm", "--precision", "fp32"],
+                  ["--family", "gemm", "--device", "cpu"], ["--family", "conv", "--turns", "0"]):
+        assert raises(SystemExit, lambda: kernels.parse(words + ["--out", "x"])), words
+
+
+def test_cases_outgrow_the_cache():
+    assert len(kernels.FAMILIES["gemm"]) == 60 and len({case.problem for case in kernels.FAMILIES["gemm"]}) == 60
+    case = kernels.Gemm(1, 1024, 1024)
+    assert case.bytes_touched() == 2 * (1024 * 1024 + 2048)
+    assert kernels.copies_of(case, 8 << 20) == 5 and kernels.copies_of(case, 1 << 40) == kernels.COPIES_MAX and kernels.copies_of(case, 0) == 1
+
+
+def test_hone_reads_every_case_as_what_it_is():
+    pool, path = kernels.Pool(1), os.path.join(FOLDER, "case.onnx")
+    for family, first in (("gemm", "matmul a="), ("attention", "attention q="), ("memory", ("layernorm x=", "softmax x=", "mul a="))):
+        for precision in ("fp16", "bf16"):
+            cases = kernels.FAMILIES[family]
+            kernels.write_model(cases, precision, pool, path, bare=True)
+            told = [line for line in hone.call([HONE, "problems", path, "--device", "h200", "--precision", precision]).splitlines() if line.startswith(first)]
+            assert len([line for line in told if line.startswith(first)]) >= len(cases), (family, told)
+    assert any(line.count(" | ") == 3 for line in told), told
+
+
+def test_copies_have_operands_of_their_own():
+    path, case = os.path.join(FOLDER, "copies.onnx"), kernels.Gemm(4, 8, 16)
+    constants = kernels.write_model([case] * 3, "bf16", kernels.Pool(1), path)
+    assert len(constants) == 3 and (constants[0]["w"] != constants[1]["w"]).any() and constants[0]["w"].shape == (8, 16)
+    program = hone.Program(HONE, os.path.join(FOLDER, "copies.db"), "cpu", "bf16")
+    with open(os.path.join(FOLDER, "copies.db.list"), "w") as file:
+        file.write("".join(line + "\n" for line in program.problems(path)))
+    assert program.tune(os.path.join(FOLDER, "copies.db.list"), "quick", None)["wall_s"] > 0
+    program.build(path, path + ".plan", "--lanes", "1")
+    network = hone.Network(hone.load_library(LIBRARY), path + ".plan", "cpu")
+    inputs = {port.name: kernels.Pool(2 + k).take(port.dims) for k, port in enumerate(network.inputs)}
+    side = hone.HoneSide(network, [inputs])
+    rounded = lambda values: hone.from_bf16(hone.to_bf16(values))
+    want = [rounded(inputs[f"x{k}"]) @ rounded(constants[k]["w"]).T for k in range(3)]
+    assert side_by_side.distance(side.outputs(), want) < side_by_side.TOLERANCES["bf16"]
+    assert kernels.tactics_of(HONE, path + ".plan")
+    side.close()
+    network.close()
+
+
+def test_layers_are_read_from_their_problems():
+    layer = kernels.Layer("conv x=f16:2x56x28x64:nhwc w=f16:128x3x5x64:nhwc b=f16:128 stride=2 pad=1,2,1,2 | add a=$0 b=f16:2x28x14x128:nhwc | relu x=$1")
+    assert layer.x == (2, 64, 56, 28) and layer.w == (128, 64, 3, 5) and layer.stride == (2, 2) and layer.pad == (1, 2) and layer.tail == ["add", "relu"]
+    first = kernels.Layer("conv x=f16:1x3x224x224 w=f16:64x3x7x7 b=f16:64 stride=2 pad=3")
+    assert first.x == (1, 3, 224, 224) and first.w == (64, 3, 7, 7) and first.tail == [] and first.group == 1
+    for odd in ("matmul a=f16:2x2 b=f16:2x2", "conv x=f16:1x3x8x8 w=f16:4x3x3x3 | sigmoid x=$0", "conv x=f16:1x3x8x8 w=f16:4x3x3x3 pad=0,0,1,1"):
+        assert raises(ValueError, lambda: kernels.Layer(odd)), odd
+
+
 # ---- the commands
 
 def run(*words):
@@ -250,5 +307,6 @@ def main():
 
 
 if __name__ == "__main__":
-    FOLDER = os.path.abspath(sys.argv[1])
+    FOLDER, ROOT = os.path.abspath(sys.argv[1]), os.path.dirname(HERE)
+    HONE, LIBRARY = (os.path.join(ROOT, os.environ.get("B", "build"), name) for name in ("hone", "libhone.so"))
     sys.exit(main())
