@@ -375,7 +375,7 @@ static hone_status prepare(request *asked)
     asked->build.strict = true;
     asked->build.workspace_limit_bytes = -1;
     asked->build.lanes = asked->lanes ? asked->lanes : strcmp(asked->opened->target.kind, "cpu") ? 4 : 1;
-    hone_network_mode(&asked->graph->digest, asked->spelling, &asked->build.precisions, asked->mode);
+    hone_network_mode(hone_graph_digest(asked->graph), asked->spelling, &asked->build.precisions, asked->mode);
     HONE_TRY(make_stage(asked, 0, &asked->best));
     status = start_stage(asked, &asked->best);
 out:
