@@ -45,7 +45,7 @@ static void open_stage(stage *s)
     OK(hone_store_put_run(s->store, &run, &s->run));
     hone_target_print(&s->device->target, s->spelling, sizeof s->spelling);
     OK(hone_precision_set_parse("fp32", &set));
-    hone_network_mode(&s->m.graph->digest, s->spelling, &set, s->mode);
+    hone_network_mode(hone_graph_digest(s->m.graph), s->spelling, &set, s->mode);
 }
 
 static void close_stage(stage *s)
