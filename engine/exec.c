@@ -29,23 +29,16 @@ static hone_runnable *runnable_of(const hone_exec *exec, int step)
     return exec->own[step] ? exec->own[step] : exec->engine->runnables[step];
 }
 
-// Weights are written once, before any slot exists.
-static uint32_t constants_of(const hone_plan_step *step)
-{
-    uint32_t mask = 0;
-    for (int k = 0; k < step->n_operands; k++) mask |= (uint32_t)(step->operands[k].kind == HONE_SLOT_WEIGHT) << k;
-    return mask;
-}
-
-hone_status hone_exec_run_step(hone_exec *exec, int number, hone_stream *stream, bool follows)
+hone_status hone_exec_run_step(hone_exec *exec, int number, hone_stream *stream, hone_link link)
 {
     const hone_plan_step *step = &exec->engine->plan->steps[number];
     void *operands[HONE_OPERANDS_MAX] = {NULL}, *outputs[HONE_OUTPUTS_MAX] = {NULL}, *workspace = exec->arena + exec->workspace_at[number];
     for (int k = 0; k < step->n_operands; k++) operands[k] = slot_memory(exec, &step->operands[k]);
     for (int k = 0; k < step->n_outputs; k++) outputs[k] = slot_memory(exec, &step->outputs[k]);
     hone_runnable *runnable = runnable_of(exec, number);
-    hone_status status = follows ? runnable->api->follow(runnable, stream, operands, outputs, workspace, constants_of(step))
-                                 : runnable->api->run(runnable, stream, operands, outputs, workspace);
+    hone_status status = link.follows || link.lets_next
+        ? runnable->api->chain(runnable, stream, operands, outputs, workspace, link.follows, link.lets_next)
+        : runnable->api->run(runnable, stream, operands, outputs, workspace);
     return status == HONE_OK ? HONE_OK : hone_fail_in(status, "step %s", step->name);
 }
 
@@ -83,7 +76,7 @@ static hone_status enqueue(hone_exec *exec)
             int p = plan->steps[s].waits[k];
             if (stream_of(exec, p) != stream) HONE_TRY(device->api->wait(device, stream, exec->events[p]));
         }
-        HONE_TRY(hone_exec_run_step(exec, s, stream, exec->follows[s]));
+        HONE_TRY(hone_exec_run_step(exec, s, stream, exec->links[s]));
         if (exec->events[s] >= 0) HONE_TRY(device->api->record(device, stream, exec->events[s]));
     }
     status = join_streams(exec);
@@ -244,25 +237,27 @@ static hone_status make_own(hone_exec *exec)
     return status;
 }
 
-// A step follows its predecessor on the stream early where it can, where that is a kernel, and where nothing else stands between: a wait for
+// A step follows its predecessor on the stream early where it can, where that can let it in, and where nothing else stands between: a wait for
 // another stream is a second dependency, which a programmatic edge does not carry. The first step of a stream stands behind whatever the
-// caller did. Nothing else has to be planned for this: a kernel that follows touches no memory but weights before its predecessor is complete
+// caller did. Nothing else has to be planned for this: a kernel that follows touches no memory before its predecessor is complete
 // (hone.cuh), so buffers and workspaces are used again in the same order, and an event recorded behind it waits for all of it.
 static bool may_follow(const hone_exec *exec, int step, int before)
 {
     const hone_plan_step *s = &exec->engine->plan->steps[step];
-    if (before < 0 || !runnable_of(exec, before)->kernels || !runnable_of(exec, step)->api->follow) return false;
+    if (before < 0 || !runnable_of(exec, before)->api->chain || !runnable_of(exec, step)->api->chain) return false;
     for (int k = 0; k < s->n_waits; k++)
         if (stream_of(exec, s->waits[k]) != stream_of(exec, step)) return false;
-    return true;
+    return runnable_of(exec, step)->starts_early;
 }
 
-static void mark_followers(hone_exec *exec)
+static void link_steps(hone_exec *exec)
 {
     for (int s = 0; s < exec->engine->plan->n_steps; s++) {
         int before = s - 1;
         while (before >= 0 && stream_of(exec, before) != stream_of(exec, s)) before--;
-        exec->follows[s] = may_follow(exec, s, before);
+        if (!may_follow(exec, s, before)) continue;
+        exec->links[s].follows = true;
+        exec->links[before].lets_next = true;
     }
 }
 
@@ -300,17 +295,17 @@ static hone_status make(hone_engine *engine, const hone_exec_options *options, b
     made->buffer_at = hone_calloc((size_t)plan->n_buffers + 1, sizeof *made->buffer_at);
     made->workspace_at = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->workspace_at);
     made->own = hone_calloc((size_t)plan->n_steps + 1, sizeof(hone_runnable *));
-    made->follows = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->follows);
+    made->links = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->links);
     made->events = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->events);
     made->held = hone_calloc((size_t)plan->n_steps + HONE_STREAMS_MAX, sizeof *made->held);
-    if (!made->buffer_at || !made->workspace_at || !made->own || !made->follows || !made->events || !made->held) goto out;
+    if (!made->buffer_at || !made->workspace_at || !made->own || !made->links || !made->events || !made->held) goto out;
     HONE_TRY(make_streams(made, options));
     int64_t arena_bytes = place(made, keep);
     void *arena = NULL;
     HONE_TRY(engine->device->api->alloc(engine->device, (size_t)(arena_bytes > 0 ? arena_bytes : ALIGN), &arena));
     made->arena = arena;
     HONE_TRY(make_own(made));
-    if (!options->no_dependent) mark_followers(made);
+    if (!options->no_dependent) link_steps(made);
     HONE_TRY(warm_up(made, arena_bytes));
     if (!options->no_graph) HONE_TRY(capture(made));
     *exec = made;
@@ -342,7 +337,7 @@ void hone_exec_free(hone_exec *exec)
     if (exec->arena) device->api->free(device, exec->arena);
     hone_free(exec->held);
     hone_free(exec->events);
-    hone_free(exec->follows);
+    hone_free(exec->links);
     hone_free(exec->own);
     hone_free(exec->workspace_at);
     hone_free(exec->buffer_at);

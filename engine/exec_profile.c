@@ -38,7 +38,7 @@ static hone_status capture_step(profile *p, int step, hone_captured **captured)
     if (status == HONE_DECLINED) return HONE_OK;
     if (status != HONE_OK) return status;
     hone_status inside = HONE_OK;
-    for (int k = 0; k < INNER && inside == HONE_OK; k++) inside = hone_exec_run_step(p->exec, step, p->stream, false);
+    for (int k = 0; k < INNER && inside == HONE_OK; k++) inside = hone_exec_run_step(p->exec, step, p->stream, (hone_link){0});
     status = p->device->api->capture(p->device, p->stream, false, captured);
     return inside == HONE_OK ? status : inside;
 }
@@ -48,7 +48,7 @@ static hone_status time_once(profile *p, int step, hone_captured *captured, int 
     hone_status status;
     HONE_TRY(p->device->api->record(p->device, p->stream, p->begin));
     if (captured) HONE_TRY(p->device->api->replay(p->device, p->stream, captured, false));
-    for (int k = 0; k < inner && !captured; k++) HONE_TRY(hone_exec_run_step(p->exec, step, p->stream, false));
+    for (int k = 0; k < inner && !captured; k++) HONE_TRY(hone_exec_run_step(p->exec, step, p->stream, (hone_link){0}));
     HONE_TRY(p->device->api->record(p->device, p->stream, p->end));
     HONE_TRY(p->device->api->sync(p->device, p->stream));
     status = p->device->api->elapsed(p->device, p->begin, p->end, ns);

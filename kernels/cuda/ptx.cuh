@@ -216,12 +216,6 @@ HONE_FN void hone_wait_for_previous()
     asm volatile("griddepcontrol.wait;" ::: "memory");
 }
 
-// Asks for the line of the L2 that holds an address.
-HONE_FN void hone_prefetch(const void *at)
-{
-    asm volatile("prefetch.global.L2 [%0];" :: "l"(at));
-}
-
 // Blocks along z form the cluster. The barrier also orders shared memory among its blocks.
 HONE_FN void hone_cluster_sync()
 {

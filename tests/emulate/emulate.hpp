@@ -295,10 +295,6 @@ HONE_FN float4 hone_cluster_lds16(unsigned address, unsigned rank)
 #define hone_follower hone_kernel
 HONE_FN void hone_let_next_start() {}
 HONE_FN void hone_wait_for_previous() { emu_now->waited = true; }
-HONE_FN void hone_prefetch(const void *at)
-{
-    if (!emu_is_operand(at, 1)) emu_stop("a prefetch outside the operands");
-}
 
 // ---- tensor cores
 

@@ -129,14 +129,6 @@ static const char *compare(unsigned char **memory, double *worst)
     return *worst <= hone_problem_tolerance(&s.problem) ? NULL : "wrong";
 }
 
-// The second operand of products and convolutions, as if it were a network's constant.
-static hone_ahead read_ahead(const hone_bound *bound)
-{
-    int64_t operand;
-    if (!hone_vars_find(&bound->formed.vars, "in_b", &operand)) return (hone_ahead){NULL, 0};
-    return (hone_ahead){s.operands[operand], (uint32_t)((s.sizes[operand] + HONE_AHEAD_LINE - 1) / HONE_AHEAD_LINE)};
-}
-
 static const char *run(const hone_tactic *tactic, double *worst)
 {
     static hone_bound bound;
@@ -155,7 +147,7 @@ static const char *run(const hone_tactic *tactic, double *worst)
         memset(memory[k], 0xa5, size);
         outputs[k] = memory[k] + GUARD;
     }
-    hone_args_pack(&args, s.operands, outputs, NULL, read_ahead(&bound), params);
+    hone_args_pack(&args, s.operands, outputs, NULL, true, params);
     emu_launch(params, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, args.follows, (const void *const *)s.operands, s.sizes,
                s.problem.n_operands);
     const char *why = compare(memory, worst);

@@ -147,31 +147,31 @@ static void steps_are_timed_and_verified(void **state)
 
 // ---- steps that start before the one ahead of them has ended
 
-static int followed;
+static int followed, let;
 static const hone_runnable_api *plain_api;
 
-static hone_status count_follow(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
-                                uint32_t constant)
+static hone_status count_chain(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                               bool follows, bool lets_next)
 {
-    (void)constant;
-    followed++;
+    followed += follows;
+    let += lets_next;
     return plain_api->run(runnable, stream, operands, outputs, workspace);
 }
 
-// Says of the runnables of every step but `plain` that they are one kernel each and can follow.
+// Says of the runnables of every step that they can follow, and of all but that of `plain` that they are worth it.
 static void let_follow(hone_engine *engine, hone_runnable_api *api, int plain)
 {
     plain_api = engine->runnables[0]->api;
     *api = *plain_api;
-    api->follow = count_follow;
+    api->chain = count_chain;
     for (int s = 0; s < engine->plan->n_steps; s++) {
         hone_runnable *runnable = engine->runnables[s];
         assert_non_null(runnable);
         assert_true(runnable->api == plain_api || runnable->api == api);
         runnable->api = api;
-        runnable->kernels = 1;
+        runnable->starts_early = true;
     }
-    if (plain >= 0) engine->runnables[plain]->kernels = 0;
+    engine->runnables[plain]->starts_early = false;
 }
 
 static bool should_follow(const hone_exec *exec, int step)
@@ -181,7 +181,7 @@ static bool should_follow(const hone_exec *exec, int step)
     while (before >= 0 && plan->steps[before].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) before--;
     for (int k = 0; k < plan->steps[step].n_waits; k++)
         if (plan->steps[plan->steps[step].waits[k]].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) return false;
-    return before >= 0 && exec->engine->runnables[before]->kernels > 0;
+    return before >= 0 && exec->engine->runnables[step]->starts_early;
 }
 
 static void steps_follow_kernels_of_their_stream(void **state)
@@ -199,13 +199,14 @@ static void steps_follow_kernels_of_their_stream(void **state)
             int expected = 0;
             OK(hone_exec_new(s.engine, &(hone_exec_options){.lanes = lanes}, &exec));
             for (int k = 0; k < s.plan->n_steps; k++) {
-                assert_int_equal(exec->follows[k], should_follow(exec, k));
-                expected += exec->follows[k];
-                kept_back += k > 0 && !exec->follows[k];
+                assert_int_equal(exec->links[k].follows, should_follow(exec, k));
+                expected += exec->links[k].follows;
+                kept_back += k > 0 && !exec->links[k].follows;
             }
-            followed = 0;
+            followed = let = 0;
             maker_run(exec, s.plan, seed);
             assert_int_equal(followed, expected);
+            assert_int_equal(let, expected);
             assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
             total += followed;
             hone_exec_free(exec);
