@@ -19,6 +19,7 @@ int hone_cmd_doctor(int argc, char **argv);
 int hone_cmd_inspect(int argc, char **argv);
 int hone_cmd_plan(int argc, char **argv);
 int hone_cmd_problems(int argc, char **argv);
+int hone_cmd_retime(int argc, char **argv);
 int hone_cmd_run(int argc, char **argv);
 int hone_cmd_tune(int argc, char **argv);
 int hone_cmd_why(int argc, char **argv);

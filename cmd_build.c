@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/task.h"
 #include "cmd.h"
 #include "engine/build.h"
 #include "engine/graph.h"
@@ -227,6 +228,32 @@ static hone_status build(const request *asked, hone_store *store, const hone_gra
     return status;
 }
 
+typedef struct opening {
+    const char *path;
+    hone_store *store;
+} opening;
+
+static hone_status open_store(void *user)
+{
+    opening *o = user;
+    return hone_store_open_default(o->path, false, &o->store);
+}
+
+// The database is opened, and checked whole, beside the reading of the network.
+static hone_status read_both(const request *asked, hone_store **store, hone_graph **graph)
+{
+    hone_task task;
+    opening o = {.path = asked->db};
+    hone_task_start(&task, open_store, &o);
+    hone_status imported = hone_cmd_import(asked->model, asked->shapes, graph);
+    char *why = imported == HONE_OK ? NULL : hone_strdup(hone_error_text());
+    hone_status opened = hone_task_wait(&task);
+    *store = o.store;
+    if (opened == HONE_OK && imported != HONE_OK) hone_fail(imported, "%s", why ? why : "out of memory");
+    hone_free(why);
+    return opened != HONE_OK ? opened : imported;
+}
+
 static hone_status run(const request *asked)
 {
     int64_t start = hone_clock_ns();
@@ -236,8 +263,7 @@ static hone_status run(const request *asked)
     hone_text missing;
     hone_text_init(&missing);
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
-    HONE_TRY(hone_cmd_import(asked->model, asked->shapes, &graph));
+    HONE_TRY(read_both(asked, &store, &graph));
     HONE_TRY(build(asked, store, graph, &missing, &plan));
     HONE_TRY(hone_plan_save(plan, asked->output));
     outcome o = {.plan = plan, .missing = hone_text_get(&missing), .seconds = (double)(hone_clock_ns() - start) / 1e9};

@@ -96,7 +96,7 @@ static void print_graph(const inspect *in, hone_text *text)
     hone_free(counts);
     if (in->layers) hone_text_printf(text, "\n");
     for (int n = 0; in->layers && n < graph->n_nodes; n++) print_layer(graph, &graph->nodes[n], text);
-    hone_id_print(&graph->digest, digest);
+    hone_id_print(hone_graph_digest(graph), digest);
     hone_text_printf(text, "\nparameters  %lld\nflops       %.4g G\ndigest      %.16s\n", (long long)hone_graph_parameters(graph),
                      hone_graph_flops(graph) * 1e-9, digest);
 }
@@ -161,7 +161,7 @@ static void json_graph(const inspect *in, hone_json *json)
 {
     int *counts = count_ops(in->graph);
     char digest[HONE_ID_TEXT];
-    hone_id_print(&in->graph->digest, digest);
+    hone_id_print(hone_graph_digest(in->graph), digest);
     hone_json_int(json, "layers", in->graph->n_nodes);
     hone_json_open(json, "ops", '{');
     for (int k = 0; counts && k < hone_op_count; k++)

@@ -11,7 +11,7 @@
 #include "cmd_run.h"
 
 enum {
-    SLOTS_MAX = 64, PROFILE_REPEATS = 10, KEY_DEVICE = 256, KEY_INPUT, KEY_OUTPUT, KEY_ITERATIONS, KEY_WARM_UP, KEY_DURATION, KEY_LANES, KEY_NO_GRAPH,
+    SLOTS_MAX = 64, PROFILE_REPEATS = 10, KEY_DEVICE = 256, KEY_INPUT, KEY_OUTPUT, KEY_ITERATIONS, KEY_WARM_UP, KEY_DURATION, KEY_LANES, KEY_NO_GRAPH, KEY_NO_DEPENDENT,
     KEY_PROFILE, KEY_CHECK, KEY_SHAPES, KEY_TOLERANCE, KEY_SEED, KEY_SLOTS, KEY_TRANSFERS, KEY_VERIFY, KEY_OTHER, KEY_JSON
 };
 
@@ -37,6 +37,7 @@ static const struct argp_option options[] = {
     {"slots", KEY_SLOTS, "N", 0, "Slots that run at the same time, for throughput (default 1)", 0},
     {"transfers", KEY_TRANSFERS, 0, 0, "Copy inputs in and outputs out in every iteration and count it (default: data stay on the device)", 0},
     {"no-graph", KEY_NO_GRAPH, 0, 0, "Launch steps one by one instead of replaying a captured graph", 0},
+    {"no-dependent", KEY_NO_DEPENDENT, 0, 0, "Start no kernel before the one ahead of it has ended (programmatic dependent launch, sm_90)", 0},
     {"profile", KEY_PROFILE, 0, 0, "The time of each step, predicted and measured", 0},
     {"check", KEY_CHECK, "MODEL.onnx", 0, "Compare with the reference of the network; exit code 4 and the first layer that is off", 0},
     {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "For --check, as for build", 0},
@@ -90,7 +91,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {{KEY_DEVICE, &asked->device}, {KEY_CHECK, &asked->check}, {KEY_SHAPES, &asked->shapes}};
     const struct { int key; bool *to; } flags[] = {
-        {KEY_NO_GRAPH, &asked->exec.no_graph}, {KEY_PROFILE, &asked->profile}, {KEY_VERIFY, &asked->verify}, {KEY_OTHER, &asked->other_versions},
+        {KEY_NO_GRAPH, &asked->exec.no_graph}, {KEY_NO_DEPENDENT, &asked->exec.no_dependent}, {KEY_PROFILE, &asked->profile}, {KEY_VERIFY, &asked->verify}, {KEY_OTHER, &asked->other_versions},
         {KEY_JSON, &asked->json}, {KEY_TRANSFERS, &asked->loop.transfers},
     };
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)

@@ -90,7 +90,7 @@ static hone_status judge(const hone_run_check *c)
 
 static hone_status check_network(const hone_graph *graph, const hone_plan *plan)
 {
-    if (hone_id_equal(&graph->digest, &plan->network_digest) && graph->n_inputs == plan->n_inputs && graph->n_outputs == plan->n_outputs)
+    if (hone_id_equal(hone_graph_digest(graph), &plan->network_digest) && graph->n_inputs == plan->n_inputs && graph->n_outputs == plan->n_outputs)
         return HONE_OK;
     return hone_fail(HONE_USAGE, "--check: this is not the network that the plan was built from (%s); were --shapes the same?", plan->network);
 }

@@ -323,7 +323,7 @@ static hone_status register_networks(request *asked)
     hone_status status = HONE_OK;
     for (int k = 0; k < asked->n_networks && status == HONE_OK; k++) {
         const network *n = &asked->networks[k];
-        status = hone_store_put_network(asked->store, &n->graph->digest, n->name, (const char *const *)n->list.problems, n->list.times, n->list.count);
+        status = hone_store_put_network(asked->store, hone_graph_digest(n->graph), n->name, (const char *const *)n->list.problems, n->list.times, n->list.count);
     }
     return status;
 }

@@ -48,6 +48,23 @@ void hone_arena_free(hone_arena *arena)
     hone_free(arena);
 }
 
+static void put_first(hone_arena *arena, chunk *made)
+{
+    made->next = arena->chunks;
+    arena->chunks = made;
+}
+
+int hone_arena_reserve(hone_arena *arena, size_t size_bytes)
+{
+    size_t header_bytes = round_up(sizeof(chunk));
+    if (size_bytes > arena->ceiling_bytes) size_bytes = arena->ceiling_bytes;
+    chunk *made = hone_alloc(header_bytes + round_up(size_bytes));
+    if (!made) return -1;
+    *made = (chunk){NULL, header_bytes, header_bytes + round_up(size_bytes)};
+    put_first(arena, made);
+    return 0;
+}
+
 static chunk *add_chunk(hone_arena *arena, size_t wanted_bytes)
 {
     size_t header_bytes = round_up(sizeof(chunk));
@@ -62,13 +79,12 @@ static chunk *add_chunk(hone_arena *arena, size_t wanted_bytes)
         arena->chunks->next = made;
         return made;
     }
-    made->next = arena->chunks;
-    arena->chunks = made;
+    put_first(arena, made);
     if (arena->next_chunk_bytes < LARGEST_CHUNK_BYTES) arena->next_chunk_bytes *= 2;
     return made;
 }
 
-void *hone_arena_alloc(hone_arena *arena, size_t size_bytes)
+void *hone_arena_alloc_raw(hone_arena *arena, size_t size_bytes)
 {
     size_t left_bytes = arena->ceiling_bytes - arena->used_bytes;
     size_t rounded = size_bytes <= left_bytes ? round_up(size_bytes ? size_bytes : 1) : SIZE_MAX;
@@ -82,7 +98,13 @@ void *hone_arena_alloc(hone_arena *arena, size_t size_bytes)
     char *memory = (char *)at + at->used_bytes;
     at->used_bytes += rounded;
     arena->used_bytes += rounded;
-    return memset(memory, 0, rounded);
+    return memory;
+}
+
+void *hone_arena_alloc(hone_arena *arena, size_t size_bytes)
+{
+    void *memory = hone_arena_alloc_raw(arena, size_bytes);
+    return memory ? memset(memory, 0, size_bytes) : NULL;
 }
 
 char *hone_arena_strdup(hone_arena *arena, const char *text)

@@ -230,6 +230,13 @@ static hone_status write_all(int file, const char *path, const char *data, size_
     return HONE_OK;
 }
 
+static hone_status write_pieces(int file, const char *path, const hone_piece *pieces, size_t n)
+{
+    hone_status status = HONE_OK;
+    for (size_t k = 0; k < n && status == HONE_OK; k++) status = write_all(file, path, pieces[k].data, pieces[k].size_bytes);
+    return status;
+}
+
 static void sync_folder(const char *path)
 {
     char folder[PATH_MAX];
@@ -259,40 +266,45 @@ static hone_status name_temporary(const char *path, char *temporary, size_t capa
     return HONE_OK;
 }
 
-static hone_status write_temporary(const char *temporary, const char *path, const void *data, size_t size_bytes)
+static hone_status write_temporary(const char *temporary, const char *path, const hone_piece *pieces, size_t n)
 {
     int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) return fail_errno("write", path);
-    hone_status status = write_all(file, path, data, size_bytes);
+    hone_status status = write_pieces(file, path, pieces, n);
     if (status == HONE_OK && fsync(file)) status = fail_errno("sync", path);
     if (close(file) && status == HONE_OK) status = fail_errno("write", path);
     return status;
 }
 
-static hone_status write_device(const char *path, const void *data, size_t size_bytes)
+static hone_status write_device(const char *path, const hone_piece *pieces, size_t n)
 {
     int file = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
     if (file < 0) return fail_errno("write", path);
-    hone_status status = write_all(file, path, data, size_bytes);
+    hone_status status = write_pieces(file, path, pieces, n);
     close(file);
     return status;
 }
 
 hone_status hone_file_write(const char *path, const void *data, size_t size_bytes)
 {
+    return hone_file_write_pieces(path, &(hone_piece){data, size_bytes}, 1);
+}
+
+hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, size_t n)
+{
     char target[PATH_MAX], temporary[PATH_MAX + 128];
     struct stat facts;
     // A link stays a link, and a device such as /dev/null must not be replaced by a file.
     if (stat(path, &facts) == 0) {
         if (S_ISDIR(facts.st_mode)) return hone_fail(HONE_IO, "cannot write %s: it is a folder", path);
-        if (!S_ISREG(facts.st_mode)) return write_device(path, data, size_bytes);
+        if (!S_ISREG(facts.st_mode)) return write_device(path, pieces, n);
         if (!realpath(path, target)) return fail_errno("resolve", path);
     } else if (snprintf(target, sizeof target, "%s", path) >= (int)sizeof target) {
         return hone_fail(HONE_USAGE, "the path %s is too long", path);
     }
     hone_status status = name_temporary(target, temporary, sizeof temporary);
     if (status != HONE_OK) return status;
-    status = write_temporary(temporary, path, data, size_bytes);
+    status = write_temporary(temporary, path, pieces, n);
     if (status == HONE_OK && rename(temporary, target)) status = fail_errno("write", path);
     if (status != HONE_OK) {
         unlink(temporary);

@@ -25,6 +25,13 @@ void hone_map_close(hone_map *map);
 // Writes a temporary (host, pid, random) in the same folder, syncs, renames, syncs the folder.
 hone_status hone_file_write(const char *path, const void *data, size_t size_bytes);
 
+typedef struct hone_piece {
+    const void *data;
+    size_t size_bytes;
+} hone_piece;
+
+hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, size_t n);       // one behind the other
+
 bool hone_path_exists(const char *path);
 bool hone_path_is_folder(const char *path);
 hone_status hone_folder_make(const char *path);                  // with parents; present is fine

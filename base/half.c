@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/half_priv.h"
+
 static uint32_t bits_of(float value)
 {
     uint32_t bits;
@@ -56,4 +58,21 @@ uint16_t hone_bf16_from_float(float value)
 float hone_bf16_to_float(uint16_t bits)
 {
     return float_of((uint32_t)bits << 16);
+}
+
+static float clamp(float value, float most)
+{
+    if (value > most) return most;
+    return value < -most ? -most : value;      // NaN passes through
+}
+
+void hone_f16_saturate(const void *floats, uint16_t *to, size_t count)
+{
+    const unsigned char *from = floats;
+    size_t done = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx2") ? hone_f16_saturate_avx2(from, to, count) : 0;
+    for (; done < count; done++) {
+        float value;
+        memcpy(&value, from + done * sizeof value, sizeof value);
+        to[done] = hone_f16_from_float(clamp(value, 65504.0f));
+    }
 }

@@ -436,6 +436,23 @@ hone_status hone_store_find_measured(hone_store *store, const hone_measurement *
     return HONE_OK;
 }
 
+hone_status hone_store_find_mode(hone_store *store, const char *device, const char *mode, bool *found)
+{
+    static const char sql[] = "SELECT 1 FROM measurement WHERE device = (SELECT number FROM device WHERE spelling = ?) AND mode = ? LIMIT 1";
+    *found = false;
+    for (hone_store *at = store; at && !*found; at = at->under) {
+        sqlite3_stmt *statement;
+        hone_status status = hone_store_ready(at);
+        if (status == HONE_OK) status = hone_store_prepare(at, sql, &statement);
+        if (status != HONE_OK) return status;
+        sqlite3_bind_text(statement, 1, device, -1, SQLITE_STATIC);
+        sqlite3_bind_text(statement, 2, mode, -1, SQLITE_STATIC);
+        if ((status = hone_store_step(at, statement, found)) != HONE_OK) return status;
+        sqlite3_reset(statement);
+    }
+    return HONE_OK;
+}
+
 static hone_status covers(hone_store *store, const hone_coverage *asked, bool *covered)
 {
     static const char sql[] = "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c"

@@ -118,10 +118,10 @@ static bool names_layer(const char *name, const char *layer) {
     return false;
 }
 
-static hone_status find_pin(assembly *a, const char *name, const hone_problem *problem, const char **tactic) {
+static hone_status find_pin(assembly *a, const char *name, const char *spelling, const hone_problem *problem, const char **tactic) {
     const hone_build_options *o = a->costs->options;
     for (int k = 0; k < o->n_pins; k++) {
-        if (!names_layer(name, o->pins[k].layer)) continue;
+        if (!names_layer(name, o->pins[k].layer) && strcmp(spelling, o->pins[k].layer)) continue;
         a->pinned[k] = true;
         hone_tactic parsed;
         hone_status status = hone_tactic_parse(o->pins[k].tactic, &parsed);
@@ -156,7 +156,7 @@ static hone_status pin_evidence(const assembly *a, hone_plan_step *step, const c
 static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_problem *problem, hone_plan_step *step) {
     const char *pinned = NULL, *artifact = cost->artifact;
     char text[HONE_TACTIC_TEXT];
-    hone_status status = find_pin(a, step->name, problem, &pinned);
+    hone_status status = find_pin(a, step->name, cost->problem, problem, &pinned);
     if (status != HONE_OK) return status;
     step->problem = hone_arena_strdup(a->plan->arena, cost->problem);
     step->predicted_ns = cost->ns;
@@ -230,12 +230,6 @@ static hone_status weight_slot(assembly *a, int value, const hone_tensor *tensor
     *w = (hone_weight){.name = hone_arena_strdup(plan->arena, v->name), .tensor = *tensor, .size_bytes = hone_tensor_size(tensor)};
     if (!w->name) return HONE_NO_MEMORY;
     hone_status status = hone_weight_convert(plan->arena, &v->tensor, v->data, tensor, &w->data);
-    if (status == HONE_OK && w->data == v->data) {        // the graph's own bytes do not outlive it
-        void *copy = hone_arena_alloc(plan->arena, w->size_bytes + 1);
-        if (!copy) return HONE_NO_MEMORY;
-        memcpy(copy, v->data, w->size_bytes);
-        w->data = copy;
-    }
     *slot = (hone_slot){HONE_SLOT_WEIGHT, plan->n_weights++};
     return status == HONE_OK ? add_form(a, value, tensor, *slot) : status;
 }
@@ -291,10 +285,10 @@ static hone_status add_choice(assembly *a, const hone_choice *choice) {
         status = slot_of(a, group->operands[k], &t, &step.operands[step.n_operands++]);
     }
     for (int o = 0; o < exit->call.n_out && status == HONE_OK; o++) {
-        hone_tensor t = hone_format_tensor(&graph->values[exit->out[o]].tensor, choice->precision, choice->layout);
+        hone_tensor t = hone_group_result(a->view, group, o, choice->precision, choice->layout, choice->leaves);
         status = new_buffer(a, exit->out[o], &t, -1, &step.outputs[step.n_outputs++]);
     }
-    if (status == HONE_OK) status = hone_group_problem(a->view, group, choice->precision, choice->layout, &a->problem);
+    if (status == HONE_OK) status = hone_group_problem(a->view, group, choice->precision, choice->layout, choice->leaves, &a->problem);
     if (status != HONE_OK) return status;
     step.flops = hone_problem_flops(&a->problem);
     status = choose_tactic(a, choice->cost, &a->problem, &step);
@@ -390,6 +384,13 @@ static hone_status settle_all(hone_plan *plan) {
     return a != HONE_OK ? a : b != HONE_OK ? b : c != HONE_OK ? c : d;
 }
 
+static size_t constant_bytes(const hone_graph *graph) {
+    size_t sum = 0;
+    for (int v = 0; v < graph->n_values; v++)
+        if (graph->values[v].data) sum += hone_tensor_size(&graph->values[v].tensor);
+    return sum;
+}
+
 hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan) {
     hone_status status = HONE_NO_MEMORY;
     assembly *a = hone_calloc(1, sizeof *a);
@@ -401,6 +402,7 @@ hone_status hone_assemble(const hone_view *view, const hone_partition *partition
     a->forms = hone_calloc((size_t)view->graph->n_values + 1, sizeof *a->forms);
     a->pinned = hone_calloc((size_t)costs->options->n_pins + 1, sizeof *a->pinned);
     if (!a->forms || !a->pinned) goto out;
+    if (hone_arena_reserve(plan->arena, constant_bytes(view->graph))) goto out;
     HONE_TRY(add_inputs(a));
     for (int k = 0; k < partition->n; k++) HONE_TRY(add_choice(a, &partition->choices[k]));
     HONE_TRY(add_outputs(a));

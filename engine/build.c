@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "engine/assemble_priv.h"
+#include "engine/join_priv.h"
 
 #define PLAN_CEILING ((size_t)64 << 30)
 #define SCRATCH_CEILING ((size_t)8 << 30)
@@ -55,9 +57,12 @@ static hone_status want_group(const hone_view *view, const hone_group *group, co
     unsigned layouts = precision ? hone_group_layouts(view, group, target) : 1u << HONE_ROW;
     for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
         if (!(layouts & 1u << layout)) continue;
-        hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, scratch);
-        if (status == HONE_OK) status = want(list, scratch);
-        if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
+        bool may_leave = hone_group_may_leave(view, group, precision, (hone_layout)layout);
+        for (int leaves = 0; leaves <= may_leave; leaves++) {
+            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, leaves, scratch);
+            if (status == HONE_OK) status = want(list, scratch);
+            if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
+        }
     }
     return HONE_OK;
 }
@@ -82,28 +87,76 @@ out:
     return status;
 }
 
-hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
-                                hone_problem_each each, void *user) {
-    hone_status status;
+static void wanted_clear(wanted_list *list) {
+    for (size_t k = 0; k < list->n; k++) hone_free(list->items[k].problem);
+    hone_free(list->items);
+}
+
+// The problems of a graph, sorted, equal ones counted together.
+static hone_status want_graph(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, wanted_list *list) {
     hone_view *view = NULL;
-    wanted_list list = {0};
-    HONE_TRY(hone_view_new(graph, &view));
-    HONE_TRY(want_all(view, target, precisions, &list));
-    if (list.n) qsort(list.items, list.n, sizeof *list.items, by_spelling);
-    for (size_t k = 0; k < list.n;) {
-        size_t same = k + 1;
-        while (same < list.n && !strcmp(list.items[same].problem, list.items[k].problem)) same++;
-        HONE_TRY(each(user, list.items[k].problem, (int64_t)(same - k)));
-        k = same;
-    }
-out:
-    for (size_t k = 0; k < list.n; k++) hone_free(list.items[k].problem);
-    hone_free(list.items);
+    hone_status status = hone_view_new(graph, &view);
+    if (status == HONE_OK) status = want_all(view, target, precisions, list);
     hone_view_free(view);
+    if (status != HONE_OK || !list->n) return status;
+    qsort(list->items, list->n, sizeof *list->items, by_spelling);
+    size_t n = 0;
+    for (size_t k = 0; k < list->n; k++) {
+        if (n && !by_spelling(&list->items[n - 1], &list->items[k])) {
+            list->items[n - 1].times++;
+            hone_free(list->items[k].problem);
+        } else {
+            list->items[n++] = list->items[k];
+        }
+    }
+    list->n = n;
+    return HONE_OK;
+}
+
+// Both forms of the network are tuned; what is in both counts as often as it stands in the first. Lists are sorted.
+static hone_status each_of_both(const wanted_list *apart, const wanted_list *joint, hone_problem_each each, void *user) {
+    hone_status status = HONE_OK;
+    for (size_t a = 0, b = 0; (a < apart->n || b < joint->n) && status == HONE_OK;) {
+        int order = a == apart->n ? 1 : b == joint->n ? -1 : by_spelling(&apart->items[a], &joint->items[b]);
+        const wanted *next = order > 0 ? &joint->items[b] : &apart->items[a];
+        a += order <= 0;
+        b += order >= 0;
+        status = each(user, next->problem, next->times);
+    }
     return status;
 }
 
-static hone_status head(const hone_graph *graph, const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
+hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                hone_problem_each each, void *user) {
+    hone_status status;
+    hone_join *join = NULL;
+    wanted_list apart = {0}, joint = {0};
+    HONE_TRY(want_graph(graph, target, precisions, &apart));
+    HONE_TRY(hone_join_new(graph, &join));
+    if (join) HONE_TRY(want_graph(hone_join_graph(join), target, precisions, &joint));
+    status = each_of_both(&apart, &joint, each, user);
+out:
+    wanted_clear(&apart);
+    wanted_clear(&joint);
+    hone_join_free(join);
+    return status;
+}
+
+void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {
+    hone_hash hash;
+    hone_id id;
+    char hex[HONE_ID_TEXT];
+    hone_hash_init(&hash);
+    hone_id_print(network, hex);
+    hone_hash_add_text(&hash, hex);
+    hone_hash_add_text(&hash, device);
+    for (int k = 0; k < precisions->n; k++) hone_hash_add_text(&hash, precisions->items[k]->name);
+    hone_hash_end(&hash, &id);
+    hone_id_print(&id, hex);
+    snprintf(mode, HONE_NETWORK_MODE, "plan %s", hex);
+}
+
+static hone_status head(const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {
     hone_text names;
     hone_text_init(&names);
     for (int k = 0; k < options->precisions.n; k++) hone_text_printf(&names, "%s%s", k ? "," : "", options->precisions.items[k]->name);
@@ -111,27 +164,47 @@ static hone_status head(const hone_graph *graph, const hone_build_options *optio
     plan->toolchain = hone_arena_strdup(plan->arena, options->toolchain);
     plan->network = hone_arena_strdup(plan->arena, network_name);
     plan->precisions = hone_arena_strdup(plan->arena, hone_text_get(&names));
-    plan->network_digest = graph->digest;
     hone_text_clear(&names);
     if (!plan->device || !plan->toolchain || !plan->network || !plan->precisions) return HONE_NO_MEMORY;
     return hone_store_snapshot(store, &plan->snapshot);
 }
 
+typedef struct prospect {          // the network in one form, and the best way to run it
+    hone_view *view;
+    hone_group_list groups;
+    hone_partition partition;
+} prospect;
+
+static hone_status explore(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, prospect *p) {
+    hone_status status = hone_view_new(graph, &p->view);
+    if (status == HONE_OK) status = hone_groups_propose(p->view, &p->groups);
+    return status == HONE_OK ? hone_partition_find(p->view, &p->groups, costs, &options->precisions, &p->partition) : status;
+}
+
+static void prospect_clear(prospect *p) {
+    hone_free(p->groups.items);
+    hone_view_free(p->view);
+}
+
 static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan) {
     hone_status status;
-    hone_view *view = NULL;
-    hone_group_list groups = {0};
-    hone_partition partition;
-    HONE_TRY(hone_view_new(graph, &view));
-    HONE_TRY(hone_groups_propose(view, &groups));
-    HONE_TRY(hone_partition_find(view, &groups, costs, &options->precisions, &partition));
-    plan->predicted_ns = partition.ns;
-    HONE_TRY(hone_assemble(view, &partition, costs, missing, plan));
+    hone_join *join = NULL;
+    prospect apart = {0}, joint = {0}, *best = &apart;
+    HONE_TRY(explore(graph, costs, options, &apart));
+    HONE_TRY(hone_join_new(graph, &join));
+    if (join) HONE_TRY(explore(hone_join_graph(join), costs, options, &joint));
+    if (join && joint.partition.ns < apart.partition.ns) {
+        best = &joint;
+        hone_join_fill(join);
+    }
+    plan->predicted_ns = best->partition.ns;
+    HONE_TRY(hone_assemble(best->view, &best->partition, costs, missing, plan));
     HONE_TRY(hone_lanes_assign(plan, options->lanes));
     status = hone_memory_plan(plan);
 out:
-    hone_free(groups.items);
-    hone_view_free(view);
+    prospect_clear(&apart);
+    prospect_clear(&joint);
+    hone_join_free(join);
     return status;
 }
 
@@ -147,6 +220,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     char toolchain[512];
     hone_build_options options = *given;
     hone_costs costs = {0};
+    bool was_retimed;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
     if (!scratch || !plan || !(plan->arena = hone_arena_new(PLAN_CEILING))) goto out;
@@ -155,8 +229,12 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
         options.toolchain = toolchain;
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
-    HONE_TRY(head(graph, &options, store, network_name, plan));
+    hone_network_mode(hone_graph_digest(graph), options.device, &options.precisions, costs.mode);
+    HONE_TRY(hone_store_find_mode(store, options.device, costs.mode, &was_retimed));
+    if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
+    HONE_TRY(head(&options, store, network_name, plan));
     HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
+    plan->network_digest = *hone_graph_digest(graph);
     HONE_TRY(hone_text_status(missing));
     if (options.strict && missing->size > 0) {
         status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s: tune the list above with `hone tune -`",

@@ -25,7 +25,7 @@ typedef struct hone_precision_set {
 hone_status hone_precision_set_parse(const char *text, hone_precision_set *set);   // "fp32,tf32,fp16,bf16"
 
 typedef struct hone_pin {          // --pin LAYER=TACTIC
-    const char *layer;
+    const char *layer;             // or a problem's spelling: all steps of it
     const char *tactic;
 } hone_pin;
 
@@ -46,6 +46,11 @@ typedef struct hone_build_options {
 typedef hone_status (*hone_problem_each)(void *user, const char *problem, int64_t times);
 hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                 hone_problem_each each, void *user);
+
+// The mode of measurements taken inside one network: `plan DIGEST`, of what a build knows before it chooses anything: the network, the
+// device and the precisions. So whatever plan is made of it next finds them.
+#define HONE_NETWORK_MODE (HONE_ID_TEXT + 8)
+void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]);
 
 // missing gets one spelling a line: what the best plan needs and the database lacks. Under strict with anything missing: HONE_MISS and
 // no plan. Otherwise the reference source stands in for what is missing, slowly.

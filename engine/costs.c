@@ -62,6 +62,35 @@ static bool acceptable(const hone_costs *costs, const hone_problem *problem, con
     return hone_tactic_parse(ranked->tactic, &tactic) == HONE_OK && hone_tactic_check(&tactic, problem, &costs->target) == HONE_OK;
 }
 
+static hone_status take_ranked(hone_costs *costs, const hone_ranked *ranked, hone_cost *cost) {
+    cost->tactic = hone_arena_strdup(costs->arena, ranked->tactic);
+    cost->artifact = hone_arena_strdup(costs->arena, ranked->artifact ? ranked->artifact : "");
+    cost->ns = ranked->median_ns;
+    cost->workspace_bytes = ranked->workspace_bytes;
+    cost->evidence = ranked->evidence;
+    cost->staleness = ranked->staleness;
+    return cost->tactic && cost->artifact ? HONE_OK : HONE_NO_MEMORY;
+}
+
+// What was measured inside this network overrules the choice by single launches where it is decisive: both were compared there, and their
+// intervals lie apart. It chooses among tactics, not among fusions: the time that partition sees stays that of the single launch.
+static hone_status ask_network(hone_costs *costs, const hone_problem *problem, hone_cost *cost) {
+    const hone_build_options *o = costs->options;
+    hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = cost->problem, .mode = costs->mode};
+    hone_ranked *ranked = NULL;
+    size_t n = 0;
+    double single_ns = cost->ns;
+    hone_status status = hone_store_rank(costs->store, &question, &ranked, &n);
+    for (size_t k = 1; status == HONE_OK && k < n; k++) {
+        if (strcmp(ranked[k].tactic, cost->tactic)) continue;
+        if (ranked[0].high_ns < ranked[k].low_ns && acceptable(costs, problem, &ranked[0])) status = take_ranked(costs, &ranked[0], cost);
+        cost->ns = single_ns;
+        break;
+    }
+    hone_free(ranked);
+    return status;
+}
+
 static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost *cost) {
     const hone_build_options *o = costs->options;
     hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = cost->problem, .mode = "",
@@ -75,16 +104,11 @@ static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost
     for (size_t k = 0; k < n; k++) {
         if (cost->tactic && (ranked[k].staleness <= cost->staleness || ranked[k].median_ns >= cost->ns)) continue;
         if (!acceptable(costs, problem, &ranked[k])) continue;
-        cost->tactic = hone_arena_strdup(costs->arena, ranked[k].tactic);
-        cost->artifact = hone_arena_strdup(costs->arena, ranked[k].artifact ? ranked[k].artifact : "");
-        cost->ns = ranked[k].median_ns;
-        cost->workspace_bytes = ranked[k].workspace_bytes;
-        cost->evidence = ranked[k].evidence;
-        cost->staleness = ranked[k].staleness;
-        if (!cost->tactic || !cost->artifact) status = HONE_NO_MEMORY;
+        status = take_ranked(costs, &ranked[k], cost);
+        if (status != HONE_OK) break;
     }
     hone_free(ranked);
-    return status;
+    return status == HONE_OK && cost->tactic && *costs->mode ? ask_network(costs, problem, cost) : status;
 }
 
 hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **out) {

@@ -23,6 +23,7 @@ typedef struct hone_costs {
     hone_store *store;             // borrowed
     const hone_build_options *options;
     hone_target target;
+    char mode[HONE_NETWORK_MODE];  // of what was measured inside this network; "": none is asked for
     double gap_ns;                 // between two steps of a captured plan
     hone_cost **buckets;
     size_t n_buckets;

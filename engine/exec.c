@@ -24,14 +24,21 @@ static void *slot_memory(const hone_exec *exec, const hone_slot *slot)
     return exec->arena + exec->buffer_at[slot->index];
 }
 
-hone_status hone_exec_run_step(hone_exec *exec, int number, hone_stream *stream)
+static hone_runnable *runnable_of(const hone_exec *exec, int step)
+{
+    return exec->own[step] ? exec->own[step] : exec->engine->runnables[step];
+}
+
+hone_status hone_exec_run_step(hone_exec *exec, int number, hone_stream *stream, hone_link link)
 {
     const hone_plan_step *step = &exec->engine->plan->steps[number];
-    void *operands[HONE_OPERANDS_MAX] = {NULL}, *outputs[HONE_OUTPUTS_MAX] = {NULL};
+    void *operands[HONE_OPERANDS_MAX] = {NULL}, *outputs[HONE_OUTPUTS_MAX] = {NULL}, *workspace = exec->arena + exec->workspace_at[number];
     for (int k = 0; k < step->n_operands; k++) operands[k] = slot_memory(exec, &step->operands[k]);
     for (int k = 0; k < step->n_outputs; k++) outputs[k] = slot_memory(exec, &step->outputs[k]);
-    hone_runnable *runnable = exec->own[number] ? exec->own[number] : exec->engine->runnables[number];
-    hone_status status = runnable->api->run(runnable, stream, operands, outputs, exec->arena + exec->workspace_at[number]);
+    hone_runnable *runnable = runnable_of(exec, number);
+    hone_status status = link.follows || link.lets_next
+        ? runnable->api->chain(runnable, stream, operands, outputs, workspace, link.follows, link.lets_next)
+        : runnable->api->run(runnable, stream, operands, outputs, workspace);
     return status == HONE_OK ? HONE_OK : hone_fail_in(status, "step %s", step->name);
 }
 
@@ -69,7 +76,7 @@ static hone_status enqueue(hone_exec *exec)
             int p = plan->steps[s].waits[k];
             if (stream_of(exec, p) != stream) HONE_TRY(device->api->wait(device, stream, exec->events[p]));
         }
-        HONE_TRY(hone_exec_run_step(exec, s, stream));
+        HONE_TRY(hone_exec_run_step(exec, s, stream, exec->links[s]));
         if (exec->events[s] >= 0) HONE_TRY(device->api->record(device, stream, exec->events[s]));
     }
     status = join_streams(exec);
@@ -206,12 +213,14 @@ static hone_status assign_events(hone_exec *exec)
     return status;
 }
 
-static hone_status make_streams(hone_exec *exec, int lanes)
+static hone_status make_streams(hone_exec *exec, const hone_exec_options *options)
 {
     hone_device *device = exec->engine->device;
     hone_status status = HONE_OK;
-    int wanted = lanes > 0 && lanes < exec->engine->plan->lanes ? lanes : exec->engine->plan->lanes;
+    int lanes = options->lanes, wanted = lanes > 0 && lanes < exec->engine->plan->lanes ? lanes : exec->engine->plan->lanes;
     if (wanted > HONE_STREAMS_MAX) wanted = HONE_STREAMS_MAX;
+    exec->borrowed = options->stream;
+    if (exec->borrowed) exec->streams[exec->n_streams++] = options->stream;
     for (; exec->n_streams < wanted; exec->n_streams++) HONE_TRY(device->api->stream(device, &exec->streams[exec->n_streams], true));
     for (int k = 0; k < HONE_STREAMS_MAX; k++) exec->joins[k] = -1;
     for (int k = 0; k < wanted && wanted > 1; k++) HONE_TRY(take_event(exec, &exec->joins[k]));
@@ -226,6 +235,30 @@ static hone_status make_own(hone_exec *exec)
     for (int s = 0; s < exec->engine->plan->n_steps && status == HONE_OK; s++)
         if (!exec->engine->runnables[s]) status = hone_engine_prepare(exec->engine, s, &exec->own[s]);
     return status;
+}
+
+// A step follows its predecessor on the stream early where it can, where that can let it in, and where nothing else stands between: a wait for
+// another stream is a second dependency, which a programmatic edge does not carry. The first step of a stream stands behind whatever the
+// caller did. Nothing else has to be planned for this: a kernel that follows touches no memory before its predecessor is complete
+// (hone.cuh), so buffers and workspaces are used again in the same order, and an event recorded behind it waits for all of it.
+static bool may_follow(const hone_exec *exec, int step, int before)
+{
+    const hone_plan_step *s = &exec->engine->plan->steps[step];
+    if (before < 0 || !runnable_of(exec, before)->api->chain || !runnable_of(exec, step)->api->chain) return false;
+    for (int k = 0; k < s->n_waits; k++)
+        if (stream_of(exec, s->waits[k]) != stream_of(exec, step)) return false;
+    return runnable_of(exec, step)->starts_early;
+}
+
+static void link_steps(hone_exec *exec)
+{
+    for (int s = 0; s < exec->engine->plan->n_steps; s++) {
+        int before = s - 1;
+        while (before >= 0 && stream_of(exec, before) != stream_of(exec, s)) before--;
+        if (!may_follow(exec, s, before)) continue;
+        exec->links[s].follows = true;
+        exec->links[before].lets_next = true;
+    }
 }
 
 // The run before the capture loads lazily loaded code, which must not happen inside.
@@ -262,15 +295,17 @@ static hone_status make(hone_engine *engine, const hone_exec_options *options, b
     made->buffer_at = hone_calloc((size_t)plan->n_buffers + 1, sizeof *made->buffer_at);
     made->workspace_at = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->workspace_at);
     made->own = hone_calloc((size_t)plan->n_steps + 1, sizeof(hone_runnable *));
+    made->links = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->links);
     made->events = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->events);
     made->held = hone_calloc((size_t)plan->n_steps + HONE_STREAMS_MAX, sizeof *made->held);
-    if (!made->buffer_at || !made->workspace_at || !made->own || !made->events || !made->held) goto out;
-    HONE_TRY(make_streams(made, options->lanes));
+    if (!made->buffer_at || !made->workspace_at || !made->own || !made->links || !made->events || !made->held) goto out;
+    HONE_TRY(make_streams(made, options));
     int64_t arena_bytes = place(made, keep);
     void *arena = NULL;
     HONE_TRY(engine->device->api->alloc(engine->device, (size_t)(arena_bytes > 0 ? arena_bytes : ALIGN), &arena));
     made->arena = arena;
     HONE_TRY(make_own(made));
+    if (!options->no_dependent) link_steps(made);
     HONE_TRY(warm_up(made, arena_bytes));
     if (!options->no_graph) HONE_TRY(capture(made));
     *exec = made;
@@ -287,7 +322,7 @@ hone_status hone_exec_new(hone_engine *engine, const hone_exec_options *options,
 
 hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec)
 {
-    return make(engine, &(hone_exec_options){.lanes = 1, .no_graph = true}, true, exec);
+    return make(engine, &(hone_exec_options){.lanes = 1, .no_graph = true, .no_dependent = true}, true, exec);
 }
 
 void hone_exec_free(hone_exec *exec)
@@ -297,11 +332,12 @@ void hone_exec_free(hone_exec *exec)
     for (int k = 0; k < exec->n_streams; k++) (void)device->api->sync(device, exec->streams[k]);
     if (exec->captured) (void)device->api->replay(device, exec->streams[0], exec->captured, true);
     for (int s = 0; exec->own && s < exec->engine->plan->n_steps; s++) hone_runnable_drop(exec->own[s]);
-    for (int k = 0; k < exec->n_streams; k++) (void)device->api->stream(device, &exec->streams[k], false);
+    for (int k = exec->borrowed; k < exec->n_streams; k++) (void)device->api->stream(device, &exec->streams[k], false);
     for (int k = 0; k < exec->n_held; k++) hone_event_give(exec->engine->events, exec->held[k]);
     if (exec->arena) device->api->free(device, exec->arena);
     hone_free(exec->held);
     hone_free(exec->events);
+    hone_free(exec->links);
     hone_free(exec->own);
     hone_free(exec->workspace_at);
     hone_free(exec->buffer_at);

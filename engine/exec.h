@@ -16,6 +16,8 @@ void hone_engine_free(hone_engine *engine);
 // Runs each distinct problem and tactic of the plan once, alone, on random operands drawn from seed, and compares with the reference.
 // HONE_NUMERIC names the first step that is off. Takes as long as the reference of the whole network.
 hone_status hone_engine_verify(hone_engine *engine, uint64_t seed, int threads);
+// The same of one step; *error is ||have - want|| / ||want||, the worst of its outputs.
+hone_status hone_engine_verify_step(hone_engine *engine, int step, uint64_t seed, int threads, double *error);
 
 // ||have - want|| / ||want||; equal infinities and NaN in the same place count as equal, others make it infinite.
 double hone_array_error(const hone_array *have, const hone_array *want);
@@ -23,6 +25,8 @@ double hone_array_error(const hone_array *have, const hone_array *want);
 typedef struct hone_exec_options {
     int lanes;                 // most streams used; 0: as the plan says. 1, 2 and 4 give bit-identical output
     bool no_graph;             // direct launches instead of a captured graph
+    bool no_dependent;         // every step begins when the one before it in its stream has ended
+    hone_stream *stream;       // borrowed: inferences begin and end on it, in order with what others put there; NULL: one of its own
 } hone_exec_options;
 
 // options NULL: the defaults. Where the device can, one inference on zeros is run and then captured. Slots of one engine may be made, run
@@ -42,5 +46,7 @@ hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec);     // a slot
 // step's time is a sixteenth of sixteen of it in a row, captured as one graph where the device can: the cache is warm, and the gap between
 // nodes is in it. On a device without capture, steps of more than 0.5 ms are timed one by one.
 hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns);
+// Whole inferences one after the other, by events before and behind each, in ns.
+hone_status hone_exec_time(hone_exec *exec, int samples, double *times_ns);
 
 #endif

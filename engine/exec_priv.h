@@ -37,6 +37,11 @@ struct hone_engine {
 hone_status hone_engine_prepare(const hone_engine *engine, int step, hone_runnable **runnable);
 void hone_runnable_drop(hone_runnable *runnable);                                  // sleep and free; NULL is legal
 
+typedef struct hone_link {         // kernels/source.h, chain
+    bool follows;                  // it starts before the kernel ahead of it has ended
+    bool lets_next;                // so does the one behind it
+} hone_link;
+
 struct hone_exec {
     hone_engine *engine;           // borrowed
     char *arena;                   // device memory
@@ -45,13 +50,15 @@ struct hone_exec {
     hone_runnable **own;           // per step: this slot's own runnable, or NULL
     int n_streams;
     hone_stream *streams[HONE_STREAMS_MAX];
+    bool borrowed;                 // the first of them is the caller's
     int joins[HONE_STREAMS_MAX];   // per stream: the event at its end; that of stream 0 is the one at the beginning of all
+    hone_link *links;              // per step: how it is tied to its neighbours in its stream
     int *events;                   // per step: the event recorded behind it, -1 if no other stream waits for it
     int *held;                     // events to give back
     int n_held;
     hone_captured *captured;       // NULL: direct launches
 };
 
-hone_status hone_exec_run_step(hone_exec *exec, int step, hone_stream *stream);    // enqueues one step, no waits
+hone_status hone_exec_run_step(hone_exec *exec, int step, hone_stream *stream, hone_link link);     // enqueues one step, no waits
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Steps timed one at a time. They run in the plan's order, so that a step finds its operands as they are in an inference.
+// Steps timed one at a time, and whole inferences. Steps run in the plan's order, so that a step finds its operands as they are in an inference.
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -38,7 +38,7 @@ static hone_status capture_step(profile *p, int step, hone_captured **captured)
     if (status == HONE_DECLINED) return HONE_OK;
     if (status != HONE_OK) return status;
     hone_status inside = HONE_OK;
-    for (int k = 0; k < INNER && inside == HONE_OK; k++) inside = hone_exec_run_step(p->exec, step, p->stream);
+    for (int k = 0; k < INNER && inside == HONE_OK; k++) inside = hone_exec_run_step(p->exec, step, p->stream, (hone_link){0});
     status = p->device->api->capture(p->device, p->stream, false, captured);
     return inside == HONE_OK ? status : inside;
 }
@@ -48,7 +48,7 @@ static hone_status time_once(profile *p, int step, hone_captured *captured, int 
     hone_status status;
     HONE_TRY(p->device->api->record(p->device, p->stream, p->begin));
     if (captured) HONE_TRY(p->device->api->replay(p->device, p->stream, captured, false));
-    for (int k = 0; k < inner && !captured; k++) HONE_TRY(hone_exec_run_step(p->exec, step, p->stream));
+    for (int k = 0; k < inner && !captured; k++) HONE_TRY(hone_exec_run_step(p->exec, step, p->stream, (hone_link){0}));
     HONE_TRY(p->device->api->record(p->device, p->stream, p->end));
     HONE_TRY(p->device->api->sync(p->device, p->stream));
     status = p->device->api->elapsed(p->device, p->begin, p->end, ns);
@@ -86,5 +86,27 @@ out:
     if (p.begin >= 0) hone_event_give(pool, p.begin);
     if (p.end >= 0) hone_event_give(pool, p.end);
     hone_free(p.samples);
+    return status;
+}
+
+hone_status hone_exec_time(hone_exec *exec, int samples, double *times_ns)
+{
+    hone_event_pool *pool = exec->engine->events;
+    hone_device *device = exec->engine->device;
+    hone_stream *stream = exec->streams[0];        // on which an inference begins and ends
+    int begin = -1, end = -1;
+    hone_status status;
+    HONE_TRY(hone_event_take(pool, &begin));
+    HONE_TRY(hone_event_take(pool, &end));
+    for (int k = 0; k < samples; k++) {
+        HONE_TRY(device->api->record(device, stream, begin));
+        HONE_TRY(hone_exec_start(exec));
+        HONE_TRY(device->api->record(device, stream, end));
+        HONE_TRY(hone_exec_sync(exec));
+        HONE_TRY(device->api->elapsed(device, begin, end, &times_ns[k]));
+    }
+out:
+    if (begin >= 0) hone_event_give(pool, begin);
+    if (end >= 0) hone_event_give(pool, end);
     return status;
 }

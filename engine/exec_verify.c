@@ -12,6 +12,7 @@ typedef struct verify {
     hone_array in[HONE_OPERANDS_MAX], want[HONE_OUTPUTS_MAX];
     void *operands[HONE_OPERANDS_MAX], *outputs[HONE_OUTPUTS_MAX], *workspace;     // device memory
     int threads;
+    double error;
 } verify;
 
 static hone_status give(verify *v, const hone_tensor *tensor, const hone_array *array, void **memory)
@@ -72,6 +73,7 @@ static hone_status compare(verify *v)
         double error = status == HONE_OK ? hone_array_error(&have, &v->want[k]) : 0;
         hone_array_clear(&have);
         if (status != HONE_OK) return status;
+        v->error = fmax(v->error, error);
         if (!(error <= bound)) return hone_fail(HONE_NUMERIC, "off the reference by %.3g, more than %.3g", error, bound);
     }
     return HONE_OK;
@@ -109,7 +111,7 @@ static void clear(verify *v)
     if (v->workspace) v->device->api->free(v->device, v->workspace);
 }
 
-static hone_status verify_step(hone_engine *engine, int step, uint64_t seed, int threads)
+hone_status hone_engine_verify_step(hone_engine *engine, int step, uint64_t seed, int threads, double *error)
 {
     verify *v = hone_calloc(1, sizeof *v);
     hone_runnable *own = NULL;
@@ -121,6 +123,7 @@ static hone_status verify_step(hone_engine *engine, int step, uint64_t seed, int
     if (!engine->runnables[step]) HONE_TRY(hone_engine_prepare(engine, step, &own));
     v->runnable = own ? own : engine->runnables[step];
     status = run(v, seed);
+    *error = v->error;
 out:
     clear(v);
     hone_free(v);
@@ -132,8 +135,9 @@ hone_status hone_engine_verify(hone_engine *engine, uint64_t seed, int threads)
 {
     const hone_plan *plan = engine->plan;
     for (int s = 0; s < plan->n_steps; s++) {
+        double error;
         if (engine->alike[s] < s) continue;
-        hone_status status = verify_step(engine, s, seed, threads);
+        hone_status status = hone_engine_verify_step(engine, s, seed, threads, &error);
         if (status != HONE_OK) return hone_fail_in(status, "step %s (%s)", plan->steps[s].name, plan->steps[s].tactic);
     }
     return HONE_OK;

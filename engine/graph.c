@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/task.h"
 
 enum { VALUES_MAX = 4000000, NODES_MAX = 1000000 };
 
@@ -22,9 +23,12 @@ hone_status hone_graph_new(hone_graph **out)
     return HONE_OK;
 }
 
+static void forget_digest(hone_graph *graph);
+
 void hone_graph_free(hone_graph *graph)
 {
     if (!graph) return;
+    forget_digest(graph);
     if (graph->release_import) graph->release_import(graph->import);
     hone_arena_free(graph->arena);
     hone_free(graph->values);
@@ -255,47 +259,82 @@ static void hash_attrs(hone_hash *hash, const hone_call *call)
 }
 
 // Values are numbered as a walk from the outputs meets them, so that the digest says nothing of names and of the file's order.
-typedef struct numbering {
+struct hone_digest {
+    const hone_graph *graph;
+    order order;
     hone_hash hash;
     int *number;           // per value, 0 for none yet
     int next;
-} numbering;
+    hone_task task;
+    bool is_done;
+    hone_id id;
+};
 
-static void hash_value(numbering *n, const hone_graph *graph, int v)
+static void hash_value(hone_digest *d, int v)
 {
-    const hone_value *value = v < 0 ? NULL : &graph->values[v];
-    hash_int(&n->hash, v < 0 ? 0 : n->number[v]);
-    if (v < 0 || n->number[v]) return;
-    n->number[v] = n->next++;
-    hone_hash_add_text(&n->hash, hone_dtype_name(value->tensor.dtype));
-    hash_int(&n->hash, value->tensor.rank);
-    for (int k = 0; k < value->tensor.rank; k++) hash_int(&n->hash, value->tensor.dims[k]);
-    if (value->data) hone_hash_add(&n->hash, value->data, hone_tensor_size(&value->tensor));
+    const hone_value *value = v < 0 ? NULL : &d->graph->values[v];
+    hash_int(&d->hash, v < 0 ? 0 : d->number[v]);
+    if (v < 0 || d->number[v]) return;
+    d->number[v] = d->next++;
+    hone_hash_add_text(&d->hash, hone_dtype_name(value->tensor.dtype));
+    hash_int(&d->hash, value->tensor.rank);
+    for (int k = 0; k < value->tensor.rank; k++) hash_int(&d->hash, value->tensor.dims[k]);
+    if (value->data) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
 }
 
-static void hash_node(numbering *n, const hone_graph *graph, const hone_node *node)
+static void hash_node(hone_digest *d, const hone_node *node)
 {
-    hone_hash_add_text(&n->hash, node->call.op->name);
-    hash_attrs(&n->hash, &node->call);
-    hash_int(&n->hash, node->call.n_in);
-    for (int k = 0; k < node->call.n_in; k++) hash_value(n, graph, node->in[k]);
-    for (int k = 0; k < node->call.n_out; k++) hash_value(n, graph, node->out[k]);
+    hone_hash_add_text(&d->hash, node->call.op->name);
+    hash_attrs(&d->hash, &node->call);
+    hash_int(&d->hash, node->call.n_in);
+    for (int k = 0; k < node->call.n_in; k++) hash_value(d, node->in[k]);
+    for (int k = 0; k < node->call.n_out; k++) hash_value(d, node->out[k]);
 }
 
-hone_status hone_graph_digest(hone_graph *graph)
+static hone_status hash_graph(void *user)
 {
-    order o;
-    numbering n = {.next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int))};
-    hone_status status = order_new(graph, &o);
-    if (!n.number) status = HONE_NO_MEMORY;
-    hone_hash_init(&n.hash);
-    for (int k = 0; status == HONE_OK && k < graph->n_inputs; k++) hash_value(&n, graph, graph->inputs[k]);
-    for (int k = 0; status == HONE_OK && k < graph->n_outputs; k++) status = place(graph, &o, graph->outputs[k]);
-    for (int k = 0; status == HONE_OK && k < o.n; k++) hash_node(&n, graph, &graph->nodes[o.nodes[k]]);
-    for (int k = 0; status == HONE_OK && k < graph->n_outputs; k++) hash_value(&n, graph, graph->outputs[k]);
-    if (status == HONE_OK) hone_hash_end(&n.hash, &graph->digest);
-    hone_free(n.number);
-    order_clear(&o);
+    hone_digest *d = user;
+    const hone_graph *graph = d->graph;
+    hone_hash_init(&d->hash);
+    for (int k = 0; k < graph->n_inputs; k++) hash_value(d, graph->inputs[k]);
+    for (int k = 0; k < d->order.n; k++) hash_node(d, &graph->nodes[d->order.nodes[k]]);
+    for (int k = 0; k < graph->n_outputs; k++) hash_value(d, graph->outputs[k]);
+    hone_hash_end(&d->hash, &d->id);
+    return HONE_OK;
+}
+
+const hone_id *hone_graph_digest(const hone_graph *graph)
+{
+    hone_digest *d = graph->digest;
+    if (!d->is_done) (void)hone_task_wait(&d->task);
+    d->is_done = true;
+    return &d->id;
+}
+
+static void forget_digest(hone_graph *graph)
+{
+    if (!graph->digest) return;
+    (void)hone_graph_digest(graph);
+    hone_free(graph->digest->number);
+    order_clear(&graph->digest->order);
+    hone_free(graph->digest);
+    graph->digest = NULL;
+}
+
+hone_status hone_graph_digest_begin(hone_graph *graph)
+{
+    hone_status status = HONE_NO_MEMORY;
+    forget_digest(graph);
+    hone_digest *d = graph->digest = hone_calloc(1, sizeof *d);
+    if (!d) return status;
+    *d = (hone_digest){.graph = graph, .next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int)), .is_done = true};
+    if (!d->number) goto out;
+    HONE_TRY(order_new(graph, &d->order));
+    for (int k = 0; k < graph->n_outputs; k++) HONE_TRY(place(graph, &d->order, graph->outputs[k]));
+    d->is_done = false;
+    hone_task_start(&d->task, hash_graph, d);
+out:
+    if (status != HONE_OK) forget_digest(graph);
     return status;
 }
 

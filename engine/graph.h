@@ -13,7 +13,7 @@ typedef struct hone_value {
     hone_tensor tensor;            // layout ROW
     int producer;                  // node, or -1 (input or constant)
     int output;                    // which output of the producer
-    const void *data;              // constants: row-major bytes of tensor's type; NULL otherwise. May point into a mapped file
+    const void *data;              // constants: row-major bytes of tensor's type at any address (a mapped file's); NULL otherwise
     bool is_input;
     bool is_output;
 } hone_value;
@@ -26,6 +26,8 @@ typedef struct hone_node {
     int out[HONE_OUTPUTS_MAX];
 } hone_node;
 
+typedef struct hone_digest hone_digest;
+
 typedef struct hone_graph {
     hone_arena *arena;
     hone_value *values;
@@ -36,7 +38,7 @@ typedef struct hone_graph {
     size_t nodes_capacity;
     int *inputs, *outputs;         // value numbers in the network's order
     int n_inputs, n_outputs;
-    hone_id digest;                // of the imported content: ops, attributes, shapes and constant bytes
+    struct hone_digest *digest;    // on its way, or known
     void *import;                  // importer's resources (mapped files), freed by release_import
     void (*release_import)(void *import);
 } hone_graph;
@@ -54,7 +56,10 @@ int hone_graph_add_constant(hone_graph *graph, const char *name, const hone_tens
 hone_status hone_graph_uses(const hone_graph *graph, int **uses);
 // Drops nodes that nothing reads, and orders the rest topologically.
 hone_status hone_graph_tidy(hone_graph *graph);
-hone_status hone_graph_digest(hone_graph *graph);
+// The digest of ops, attributes, shapes and constant bytes takes a second for a gigabyte of weights: it is begun by the import, beside what
+// comes next, which must not change the graph, and waited for by whoever asks first (one thread).
+hone_status hone_graph_digest_begin(hone_graph *graph);
+const hone_id *hone_graph_digest(const hone_graph *graph);
 hone_status hone_graph_check(const hone_graph *graph);   // invariants, for tests and after every rewrite in tests
 double hone_graph_flops(const hone_graph *graph);
 int64_t hone_graph_parameters(const hone_graph *graph);  // elements of float constants

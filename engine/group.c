@@ -184,7 +184,30 @@ static bool uses_tensor_math(const hone_problem *problem) {
     return false;
 }
 
-hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout,
+hone_tensor hone_group_result(const hone_view *view, const hone_group *group, int o, const hone_precision *precision, hone_layout layout, bool leaves) {
+    const hone_tensor *natural = &view->graph->values[view->graph->nodes[hone_group_exit(group)].out[o]].tensor;
+    return leaves ? *natural : hone_format_tensor(natural, precision, layout);
+}
+
+// A value that leaves the network, itself or as the same bytes under other dims.
+static bool leaves_network(const hone_view *view, int value) {
+    const hone_graph *graph = view->graph;
+    for (int only = view->consumers[value][0]; !graph->values[value].is_output; only = view->consumers[value][0]) {
+        if (only < 0 || view->consumers[value][1] >= 0 || graph->nodes[only].call.op->kind != HONE_OP_VIEW) return false;
+        value = graph->nodes[only].out[0];
+    }
+    return true;
+}
+
+bool hone_group_may_leave(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout) {
+    const hone_node *exit = &view->graph->nodes[hone_group_exit(group)];
+    const hone_value *v = &view->graph->values[exit->out[0]];
+    if (exit->call.n_out != 1 || !hone_dtype_is_float(v->tensor.dtype) || !leaves_network(view, exit->out[0])) return false;
+    hone_tensor inside = hone_group_result(view, group, 0, precision, layout, false);
+    return !hone_format_same_bytes(&inside, &v->tensor);
+}
+
+hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, bool leaves,
                                hone_problem *problem) {
     hone_group scratch = *group;
     hone_status status = group->rule->make(view, &scratch, problem);
@@ -193,7 +216,7 @@ hone_status hone_group_problem(const hone_view *view, const hone_group *group, c
         problem->operands[k] = hone_format_tensor(&problem->operands[k], precision, layout);
     status = hone_problem_finish(problem);
     if (status != HONE_OK) return status;
-    hone_tensor out = hone_format_tensor(&problem->out[0], precision, layout);
+    hone_tensor out = leaves ? hone_group_result(view, group, 0, precision, layout, true) : hone_format_tensor(&problem->out[0], precision, layout);
     status = hone_problem_set_out(problem, out.dtype, out.layout);
     // TF32 only says something where there are products.
     problem->math = precision && uses_tensor_math(problem) ? precision->math : HONE_MATH_F32;

@@ -135,15 +135,27 @@ int hone_network_get_output(const hone_network *network, int output, hone_port_i
 
 // ---- inferences
 
+// Callers built before a field was added leave it out, which is as good as 0.
+static hone_status read_options(const hone_network *network, const hone_inference_options *options, hone_exec_options *inside)
+{
+    hone_inference_options known = {0};
+    if (options && options->struct_bytes < offsetof(hone_inference_options, stream))
+        return hone_fail(HONE_USAGE, "set hone_inference_options.struct_bytes to sizeof(hone_inference_options)");
+    if (options) memcpy(&known, options, options->struct_bytes < sizeof known ? options->struct_bytes : sizeof known);
+    if (known.stream && strcmp(network->device->target.kind, "cuda"))
+        return hone_fail(HONE_USAGE, "a stream is a CUstream, and the network is on %s: leave it NULL", network->device->target.kind);
+    *inside = (hone_exec_options){.lanes = known.lanes, .no_graph = known.no_graph != 0, .stream = known.stream};
+    return HONE_OK;
+}
+
 int hone_inference_new(hone_network *network, const hone_inference_options *options, hone_inference **inference)
 {
-    hone_exec_options inside = {0};
-    if (options && options->struct_bytes < sizeof *options)
-        return answer(hone_fail(HONE_USAGE, "set hone_inference_options.struct_bytes to sizeof(hone_inference_options)"));
-    if (options) inside = (hone_exec_options){.lanes = options->lanes, .no_graph = options->no_graph != 0};
+    hone_exec_options inside;
+    hone_status status = read_options(network, options, &inside);
+    if (status != HONE_OK) return answer(status);
     hone_inference *made = hone_calloc(1, sizeof *made);
     if (!made) return answer(HONE_NO_MEMORY);
-    hone_status status = hone_exec_new(network->engine, &inside, &made->exec);
+    status = hone_exec_new(network->engine, &inside, &made->exec);
     if (status == HONE_OK) *inference = made;
     else hone_free(made);
     return answer(status);

@@ -656,7 +656,7 @@ static hone_status walk(onnx_import *im)
     HONE_TRY(hone_graph_tidy(im->graph));
     if (im->options->simplify) HONE_TRY(hone_simplify(im->graph, &im->report->recognised));
     HONE_TRY(hone_graph_check(im->graph));
-    HONE_TRY(hone_graph_digest(im->graph));
+    HONE_TRY(hone_graph_digest_begin(im->graph));
 out:
     return status;
 }

@@ -173,12 +173,12 @@ static hone_status typed_bytes(onnx_resources *r, const onnx_tensor *from, const
     return HONE_OK;
 }
 
-// Bytes that stay where they are must be aligned and lie in a mapped file (`stays`); others are copied.
+// Bytes of a mapped file stay where they are (`stays`); others are copied, and bools are made 0 or 1.
 static hone_status keep_bytes(onnx_resources *r, const uint8_t *data, bool stays, const hone_tensor *tensor, const void **out)
 {
     size_t size = hone_tensor_size(tensor);
     *out = data;
-    if (stays && (uintptr_t)data % hone_dtype_size(tensor->dtype) == 0 && tensor->dtype != HONE_BOOL && size) return HONE_OK;
+    if (stays && tensor->dtype != HONE_BOOL && size) return HONE_OK;
     uint8_t *block = onnx_resources_alloc(r, size + 1);
     if (!block) return HONE_NO_MEMORY;
     if (size) memcpy(block, data, size);

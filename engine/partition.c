@@ -111,25 +111,25 @@ static void variant_formats(search *s, variant *v) {
     }
     const hone_node *exit = &graph->nodes[hone_group_exit(c->group)];
     for (int o = 0; o < exit->call.n_out; o++) {
-        hone_tensor t = hone_format_tensor(&graph->values[exit->out[o]].tensor, c->precision, c->layout);
+        hone_tensor t = hone_group_result(s->view, c->group, o, c->precision, c->layout, c->leaves);
         v->out[o] = (unsigned char)format_of(&t);
     }
 }
 
-static hone_status add_variant(search *s, const hone_group *group, const hone_precision *precision, hone_layout layout) {
+static hone_status add_variant(search *s, const hone_group *group, const hone_precision *precision, hone_layout layout, bool leaves) {
     variant *v = hone_arena_alloc(s->arena, sizeof *v);
     if (!v) return HONE_NO_MEMORY;
-    v->choice = (hone_choice){group, precision, layout, NULL};
+    v->choice = (hone_choice){group, precision, layout, leaves, NULL};
     variant_formats(s, v);
     if (!group->view) {
         hone_problem *problem = hone_alloc(sizeof *problem);
         if (!problem) return HONE_NO_MEMORY;
-        hone_status status = hone_group_problem(s->view, group, precision, layout, problem);
+        hone_status status = hone_group_problem(s->view, group, precision, layout, leaves, problem);
         if (status == HONE_OK) status = hone_costs_get(s->costs, problem, &v->choice.cost);
         hone_free(problem);
         if (status == HONE_DECLINED || status == HONE_USAGE) return HONE_OK;
         if (status != HONE_OK) return status;
-        if (!v->choice.cost->tactic && group->n_nodes > 1) return HONE_OK;     // unmeasured: only single nodes have a stand-in
+        if (!v->choice.cost->tactic && (group->n_nodes > 1 || leaves)) return HONE_OK;     // unmeasured: only plain nodes have a stand-in
         v->ns = v->choice.cost->ns + s->costs->gap_ns;
     }
     v->next = s->by_node[group->nodes[0]];
@@ -138,13 +138,20 @@ static hone_status add_variant(search *s, const hone_group *group, const hone_pr
 }
 
 static hone_status add_variants(search *s, const hone_group *group, const hone_precision_set *precisions) {
-    if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW);
+    if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW, false);
+    if (group->view && hone_group_may_leave(s->view, group, precisions->items[0], HONE_ROW)) {
+        hone_status status = add_variant(s, group, NULL, HONE_ROW, false);       // what was written as it leaves stays so
+        if (status != HONE_OK) return status;
+    }
     for (int p = 0; p < precisions->n; p++) {
         unsigned layouts = group->view ? 1u << HONE_ROW : hone_group_layouts(s->view, group, &s->costs->target);
         for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
             if (!(layouts & 1u << layout)) continue;
-            hone_status status = add_variant(s, group, precisions->items[p], (hone_layout)layout);
-            if (status != HONE_OK) return status;
+            bool may_leave = !group->view && hone_group_may_leave(s->view, group, precisions->items[p], (hone_layout)layout);
+            for (int leaves = 0; leaves <= may_leave; leaves++) {
+                hone_status status = add_variant(s, group, precisions->items[p], (hone_layout)layout, leaves);
+                if (status != HONE_OK) return status;
+            }
         }
     }
     return HONE_OK;

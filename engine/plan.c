@@ -17,12 +17,7 @@ void hone_plan_free(hone_plan *plan)
 
 hone_status hone_plan_save(const hone_plan *plan, const char *path)
 {
-    char *data = NULL;
-    size_t size = 0;
-    hone_status status = hone_plan_pack(plan, &data, &size);
-    if (status == HONE_OK) status = hone_file_write(path, data, size);
-    hone_free(data);
-    return status;
+    return hone_plan_write(plan, path);
 }
 
 hone_status hone_plan_read(const uint8_t *data, size_t size_bytes, hone_plan **plan)

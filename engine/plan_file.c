@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "engine/names_priv.h"
 #include "engine/plan_priv.h"
@@ -120,25 +121,55 @@ static char *append(char *to, const void *from, size_t size)
     return to + size;
 }
 
+typedef struct layout {
+    hone_text header;
+    uint64_t header_bytes;        // little-endian, as it stands in the file
+    hone_piece *pieces;           // they point into this and into the plan
+    size_t n;
+} layout;
+
+static hone_status lay_out(const hone_plan *plan, layout *l, size_t *size_bytes)
+{
+    uint64_t data_bytes = 0;
+    hone_text_init(&l->header);
+    l->pieces = hone_calloc(2 + (size_t)plan->n_weights + (size_t)plan->n_artifacts, sizeof *l->pieces);
+    if (!l->pieces) return HONE_NO_MEMORY;
+    hone_status status = make_header(plan, &l->header, &data_bytes);
+    if (status != HONE_OK) return status;
+    l->header_bytes = htole64(l->header.size);
+    l->pieces[l->n++] = (hone_piece){&l->header_bytes, 8};
+    l->pieces[l->n++] = (hone_piece){l->header.data, l->header.size};
+    for (int k = 0; k < plan->n_weights; k++) l->pieces[l->n++] = (hone_piece){plan->weights[k].data, plan->weights[k].size_bytes};
+    for (int k = 0; k < plan->n_artifacts; k++) l->pieces[l->n++] = (hone_piece){plan->artifacts[k].data, plan->artifacts[k].size_bytes};
+    *size_bytes = 8 + l->header.size + data_bytes;
+    return HONE_OK;
+}
+
+static void layout_clear(layout *l)
+{
+    hone_text_clear(&l->header);
+    hone_free(l->pieces);
+}
+
 hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_bytes)
 {
-    hone_text header;
-    uint64_t data_bytes = 0;
-    hone_text_init(&header);
-    hone_status status = make_header(plan, &header, &data_bytes);
-    if (status != HONE_OK) goto out;
-    *size_bytes = 8 + header.size + data_bytes;
-    *data = hone_alloc(*size_bytes);
-    if (!*data) {
-        status = HONE_NO_MEMORY;
-        goto out;
-    }
-    uint64_t size = htole64(header.size);
-    char *at = append(append(*data, &size, 8), header.data, header.size);
-    for (int k = 0; k < plan->n_weights; k++) at = append(at, plan->weights[k].data, plan->weights[k].size_bytes);
-    for (int k = 0; k < plan->n_artifacts; k++) at = append(at, plan->artifacts[k].data, plan->artifacts[k].size_bytes);
-out:
-    hone_text_clear(&header);
+    layout l = {0};
+    hone_status status = lay_out(plan, &l, size_bytes);
+    if (status == HONE_OK) *data = hone_alloc(*size_bytes);
+    if (status == HONE_OK && !*data) status = HONE_NO_MEMORY;
+    char *at = status == HONE_OK ? *data : NULL;
+    for (size_t k = 0; at && k < l.n; k++) at = append(at, l.pieces[k].data, l.pieces[k].size_bytes);
+    layout_clear(&l);
+    return status;
+}
+
+hone_status hone_plan_write(const hone_plan *plan, const char *path)
+{
+    layout l = {0};
+    size_t size;
+    hone_status status = lay_out(plan, &l, &size);
+    if (status == HONE_OK) status = hone_file_write_pieces(path, l.pieces, l.n);
+    layout_clear(&l);
     return status;
 }
 

@@ -14,6 +14,8 @@ typedef struct match {
     int q, k, v, mask;      // values; mask -1
     double scale;
     bool heads_last;        // operands are [B, S, H, D]: the transposes are inside
+    int parts[3][2];        // of q, k, v: the slice of a joint projection and the reshape that splits its heads, nodes; joint >= 0 alone
+    int joint;              // the projection, a value, when its parts are taken in
     bool turned_with_heads; // k comes out of one transpose that splits heads and turns: it is none of attention's own forms
 } match;
 
@@ -38,7 +40,9 @@ static void take(match *m, int node) {
 static bool constant_scalar(const hone_view *view, int value, double *out) {
     const hone_value *v = &view->graph->values[value];
     if (!v->data || v->tensor.dtype != HONE_F32 || hone_tensor_count(&v->tensor) != 1) return false;
-    *out = *(const float *)v->data;
+    float number;
+    memcpy(&number, v->data, sizeof number);
+    *out = (double)number;
     return true;
 }
 
@@ -133,14 +137,31 @@ static void take_heads(const hone_view *view, match *m, int out) {
     m->heads_last = true;
 }
 
-// Matches the attention whose softmax is `node`. heads: try to take the transposes in.
-static bool match_softmax(const hone_view *view, int node, bool heads, match *m) {
+// Takes in, behind the heads, the slices that cut q, k and v out of one projection: they are strides of its rows.
+static void take_parts(const hone_view *view, match *m) {
+    const int ends[3] = {m->q, m->k, m->v};
+    int joint = -1;
+    for (int k = 0; k < 3; k++) {
+        const hone_node *reshape = producer_of(view, ends[k], "reshape", &m->parts[k][1]);
+        const hone_node *slice = reshape ? producer_of(view, reshape->in[0], "slice", &m->parts[k][0]) : NULL;
+        if (!slice || view->uses[ends[k]] != 1 || view->uses[reshape->in[0]] != 1 || (k && slice->in[0] != joint)) return;
+        joint = slice->in[0];
+    }
+    for (int k = 0; k < 3; k++) take(m, m->parts[k][0]), take(m, m->parts[k][1]);
+    m->joint = joint;
+}
+
+// How much is taken in: the products and the softmax alone, the transposes of the heads, the parts of a joint projection.
+enum { BARE, HEADS, PARTS, EXTENTS };
+
+// Matches the attention whose softmax is `node`, to the extent asked for.
+static bool match_softmax(const hone_view *view, int node, int extent, match *m) {
     const hone_graph *graph = view->graph;
     const hone_node *softmax = &graph->nodes[node];
     if (strcmp(softmax->call.op->name, "softmax") || tensor_of(view, softmax->out[0])->rank != 4) return false;
     int64_t axis = hone_call_int(&softmax->call, "axis");
     if (axis != 3 && axis != -1) return false;
-    *m = (match){.mask = -1, .scale = 1};
+    *m = (match){.mask = -1, .scale = 1, .joint = -1};
     take(m, node);
     if (!match_scores(view, softmax->in[0], m)) return false;
     int p = softmax->out[0];
@@ -153,8 +174,9 @@ static bool match_softmax(const hone_view *view, int node, bool heads, match *m)
         return false;
     take(m, next);
     m->v = pv->in[1];
-    if (heads) take_heads(view, m, pv->out[0]);
-    return heads ? m->heads_last : !m->turned_with_heads;
+    if (extent >= HEADS) take_heads(view, m, pv->out[0]);
+    if (extent == PARTS && m->heads_last) take_parts(view, m);
+    return extent == BARE ? !m->turned_with_heads : extent == HEADS ? m->heads_last : m->joint >= 0;
 }
 
 static int softmax_of(const hone_view *view, const hone_group *group) {
@@ -166,11 +188,35 @@ static int softmax_of(const hone_view *view, const hone_group *group) {
 static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
     // The exit is the last product or the transpose behind it, so the softmax is looked for from there; proposing from the softmax
     // gives the same groups once each.
-    for (int heads = 0; heads < 2; heads++) {
+    for (int extent = 0; extent < EXTENTS; extent++) {
         match m;
-        if (!match_softmax(view, node, heads, &m)) continue;
+        if (!match_softmax(view, node, extent, &m)) continue;
         hone_status status = hone_group_add(view, &hone_rule_attention, m.nodes, m.n, list);
         if (status != HONE_OK) return status;
+    }
+    return HONE_OK;
+}
+
+static bool operand_of(const hone_view *view, hone_group *group, hone_problem *problem, int value, hone_ref *ref) {
+    int known = 0;
+    while (known < problem->n_operands && group->operands[known] != value) known++;
+    if (known == problem->n_operands) {
+        known = hone_problem_add_operand(problem, tensor_of(view, value));
+        if (known < 0) return false;
+        group->operands[known] = value;
+    }
+    *ref = (hone_ref){HONE_REF_OPERAND, known};
+    return true;
+}
+
+// A part of the joint projection: its slice and reshape as steps, in[0] their result.
+static hone_status part_of(const hone_view *view, hone_group *group, hone_problem *problem, const match *m, int side, hone_ref *in) {
+    if (!operand_of(view, group, problem, m->joint, in)) return HONE_DECLINED;
+    for (int k = 0; k < 2; k++) {
+        const hone_node *node = &view->graph->nodes[m->parts[side][k]];
+        hone_status status = hone_problem_add_step(problem, &node->call, (hone_ref[HONE_INPUTS_MAX]){*in});
+        if (status != HONE_OK) return status;
+        *in = (hone_ref){HONE_REF_RESULT, problem->n_steps - 1};
     }
     return HONE_OK;
 }
@@ -179,8 +225,8 @@ static hone_status make(const hone_view *view, hone_group *group, hone_problem *
     match m;
     int softmax = softmax_of(view, group);
     bool found = false;
-    for (int heads = 0; heads < 2 && !found; heads++)
-        found = softmax >= 0 && match_softmax(view, softmax, heads, &m) && m.n == group->n_nodes;
+    for (int extent = 0; extent < EXTENTS && !found; extent++)
+        found = softmax >= 0 && match_softmax(view, softmax, extent, &m) && m.n == group->n_nodes;
     if (!found) return HONE_DECLINED;
     hone_problem_init(problem);
     hone_call call;
@@ -191,16 +237,11 @@ static hone_status make(const hone_view *view, hone_group *group, hone_problem *
     if (status == HONE_OK) status = hone_call_set_word(&call, "heads", m.heads_last ? "bshd" : "bhsd");
     if (status != HONE_OK) return status;
     hone_ref in[HONE_INPUTS_MAX];
-    for (int k = 0; k < n_in; k++) {
-        int known = 0;
-        while (known < problem->n_operands && group->operands[known] != values[k]) known++;
-        if (known == problem->n_operands) {
-            known = hone_problem_add_operand(problem, tensor_of(view, values[k]));
-            if (known < 0) return HONE_DECLINED;
-            group->operands[known] = values[k];
-        }
-        in[k] = (hone_ref){HONE_REF_OPERAND, known};
+    for (int k = 0; k < n_in && status == HONE_OK; k++) {
+        if (m.joint >= 0 && k < 3) status = part_of(view, group, problem, &m, k, &in[k]);
+        else if (!operand_of(view, group, problem, values[k], &in[k])) status = HONE_DECLINED;
     }
+    if (status != HONE_OK) return status;
     status = hone_problem_add_step(problem, &call, in);
     group->n_operands = problem->n_operands;
     return status == HONE_OK ? hone_problem_finish(problem) : status;

@@ -24,6 +24,8 @@ static const hone_dl_symbol symbols[] = {
     {"cuCtxSetCurrent", &hone_cuda.CtxSetCurrent, 0},
     {"cuMemAlloc_v2", &hone_cuda.MemAlloc, 0},
     {"cuMemFree_v2", &hone_cuda.MemFree, 0},
+    {"cuMemHostAlloc", &hone_cuda.MemHostAlloc, 0},
+    {"cuMemFreeHost", &hone_cuda.MemFreeHost, 0},
     {"cuMemcpyHtoDAsync_v2", &hone_cuda.MemcpyHtoDAsync, 0},
     {"cuMemcpyDtoHAsync_v2", &hone_cuda.MemcpyDtoHAsync, 0},
     {"cuMemcpyDtoDAsync_v2", &hone_cuda.MemcpyDtoDAsync, 0},

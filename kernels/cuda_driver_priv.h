@@ -93,6 +93,8 @@ typedef struct hone_cuda_driver {
     int (*CtxSetCurrent)(v_CUcontext context);
     int (*MemAlloc)(v_CUdeviceptr *memory, size_t size_bytes);
     int (*MemFree)(v_CUdeviceptr memory);
+    int (*MemHostAlloc)(void **memory, size_t size_bytes, unsigned flags);
+    int (*MemFreeHost)(void *memory);
     int (*MemcpyHtoDAsync)(v_CUdeviceptr to, const void *from, size_t size_bytes, v_CUstream stream);
     int (*MemcpyDtoHAsync)(void *to, v_CUdeviceptr from, size_t size_bytes, v_CUstream stream);
     int (*MemcpyDtoDAsync)(v_CUdeviceptr to, v_CUdeviceptr from, size_t size_bytes, v_CUstream stream);

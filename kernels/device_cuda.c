@@ -191,6 +191,17 @@ static void free_memory(hone_device *device, void *memory)
     if (memory && !hone_cuda_use(device)) hone_cuda.MemFree((v_CUdeviceptr)(uintptr_t)memory);
 }
 
+hone_status hone_cuda_alloc_host(hone_device *device, size_t size_bytes, void **memory)
+{
+    hone_status status = hone_cuda_use(device);
+    return status ? status : hone_cuda_check(hone_cuda.MemHostAlloc(memory, size_bytes ? size_bytes : 1, 0), "cannot allocate host memory");
+}
+
+void hone_cuda_free_host(hone_device *device, void *memory)
+{
+    if (memory && !hone_cuda_use(device)) hone_cuda.MemFreeHost(memory);
+}
+
 static hone_status copy(hone_device *device, hone_stream *stream, void *to, const void *from, size_t size_bytes, hone_copy_kind kind)
 {
     v_CUdeviceptr to_device = (v_CUdeviceptr)(uintptr_t)to, from_device = (v_CUdeviceptr)(uintptr_t)from;

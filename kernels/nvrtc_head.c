@@ -29,11 +29,14 @@ static hone_status read_kernel(hone_kernel_head *head, const char *rest)
 
 static hone_status read_form(hone_kernel_head *head, const char *rest) { return copy(head->form, sizeof head->form, rest); }
 static hone_status read_dtype(hone_kernel_head *head, const char *rest) { return copy(head->dtypes, sizeof head->dtypes, rest); }
+static hone_status read_machine(hone_kernel_head *head, const char *rest) { return copy(head->machine, sizeof head->machine, rest); }
 static hone_status read_include(hone_kernel_head *head, const char *rest) { return copy(head->include, sizeof head->include, rest); }
 
 static hone_status read_arch(hone_kernel_head *head, const char *rest)
 {
-    head->arch = atoi(rest);
+    char *end;
+    head->arch = (int)strtol(rest, &end, 10);
+    head->is_arch_alone = *end == 'a';
     return HONE_OK;
 }
 
@@ -113,8 +116,8 @@ ONE_LINE(latency)
 ONE_LINE(registers)
 
 static const struct { const char *word; line_reader *read; } words[] = {
-    {"kernel", read_kernel}, {"form", read_form}, {"dtype", read_dtype}, {"arch", read_arch}, {"include", read_include},
-    {"param", read_param}, {"let", read_let}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
+    {"kernel", read_kernel}, {"form", read_form}, {"dtype", read_dtype}, {"arch", read_arch}, {"machine", read_machine},
+    {"include", read_include}, {"param", read_param}, {"let", read_let}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
     {"grid", read_grid}, {"block", read_block}, {"shared", read_shared}, {"cluster", read_cluster}, {"workspace", read_workspace},
     {"macs", read_macs}, {"rate", read_rate}, {"bytes", read_bytes}, {"latency", read_latency}, {"registers", read_registers},
 };

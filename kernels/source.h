@@ -51,12 +51,18 @@ typedef struct hone_runnable_api {
     hone_status (*run)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace);
     void (*sleep)(hone_runnable *runnable);
     void (*free)(hone_runnable *runnable);
+    // As run, of one kernel in a chain. follows: it stands directly behind a kernel in stream that was let know (no copy, no wait for another
+    // stream between); it may start before that one has ended, and waits for it itself. lets_next: what comes next in stream is run
+    // with follows. NULL: run is all there is.
+    hone_status (*chain)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                         bool follows, bool lets_next);
 } hone_runnable_api;
 
 struct hone_runnable {                 // a source's own struct begins with it
     const hone_runnable_api *api;
     hone_device *device;               // borrowed
     size_t workspace_bytes;            // known after prepare
+    bool starts_early;                 // worth running with follows
     int kernels;                       // device kernels launched by one run; 0 unknown
     // Runs may overlap on several streams and come from several threads, as long as they share no outputs and no workspace. A runnable that
     // keeps state of a run in itself (host buffers) says true here, and every slot prepares its own.

@@ -167,7 +167,7 @@ static hone_status run(hone_runnable *runnable, hone_stream *stream, void *const
     return hone_cpu_enqueue(runnable->device, stream, run_body, &call, sizeof call);
 }
 
-static const hone_runnable_api runnable_api = {wake, run, put_to_sleep, free_runnable};
+static const hone_runnable_api runnable_api = {.wake = wake, .run = run, .sleep = put_to_sleep, .free = free_runnable};
 
 static hone_status prepare(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
                            hone_runnable **runnable)

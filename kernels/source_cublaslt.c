@@ -381,6 +381,7 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     hone_status status = HONE_OK;
     *out = (hone_space){0};
     HONE_TRY(read_product(problem, &p));
+    if (!device) return hone_fail(HONE_DECLINED, "cuBLASLt needs the GPU itself");      // known without opening a large library
     HONE_TRY(probe(target, device));
     HONE_TRY(get_handle(device, &w.handle));
     HONE_TRY(make_plan(&p, &w.plan));

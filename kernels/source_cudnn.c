@@ -348,6 +348,7 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     hone_status status = HONE_OK;
     *out = (hone_space){0};
     HONE_TRY(hone_cudnn_form_find(problem, &form));
+    if (!device) return hone_fail(HONE_DECLINED, "cuDNN needs the GPU itself");      // known without opening a large library
     HONE_TRY(probe(target, device));
     HONE_TRY(find_owner(device, &o));
     pthread_mutex_lock(&o->lock);

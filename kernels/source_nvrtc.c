@@ -31,6 +31,7 @@ static bool takes_type(const hone_kernel_head *head, const hone_formed *formed)
 static hone_status serves(const hone_kernel_head *head, const hone_formed *formed, const hone_target *target)
 {
     if (target->cc < head->arch) return hone_fail(HONE_DECLINED, "%s needs sm_%d", head->name, head->arch);
+    if (head->is_arch_alone && target->cc != head->arch) return hone_fail(HONE_DECLINED, "%s is for sm_%d alone", head->name, head->arch);
     if (!takes_type(head, formed)) return hone_fail(HONE_DECLINED, "%s does not take %s", head->name, hone_dtype_name(formed->dtype));
     return HONE_OK;
 }
@@ -158,6 +159,14 @@ static hone_status print_reals(const hone_bound *bound, hone_text *text, hone_ar
     return HONE_OK;
 }
 
+static hone_status print_file(const hone_kernel_head *head, const char *name, hone_text *text)
+{
+    const char *body = hone_cuda_text_find(name);
+    if (!body) return hone_fail(HONE_INTERNAL, "kernel %s includes %s, which is not there", head->name, name);
+    hone_text_printf(text, "%s", body);
+    return HONE_OK;
+}
+
 // What depends on the tactic, behind the common part.
 static hone_status print_body(const hone_bound *bound, hone_text *text, hone_args *args)
 {
@@ -167,14 +176,17 @@ static hone_status print_body(const hone_bound *bound, hone_text *text, hone_arg
     HONE_TRY(print_reals(bound, text, args));
     if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args));
     if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args));
-    if (*bound->head->include) {
-        const char *body = hone_cuda_text_find(bound->head->include);
-        if (!body) return hone_fail(HONE_INTERNAL, "kernel %s includes %s, which is not there", bound->head->name, bound->head->include);
-        hone_text_printf(text, "%s", body);
-    }
+    if (*bound->head->include) HONE_TRY(print_file(bound->head, bound->head->include, text));
     hone_text_printf(text, "%s", bound->head->text);
 out:
     return status;
+}
+
+// Whether the code may start before the kernel ahead of it has ended: it says itself where it waits.
+static bool calls_follow(const hone_bound *bound)
+{
+    const char *body = *bound->head->include ? hone_cuda_text_find(bound->head->include) : NULL;
+    return strstr(bound->head->text, "hone_follow(") || (body && strstr(body, "hone_follow("));
 }
 
 hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args)
@@ -182,11 +194,12 @@ hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args 
     hone_text body;
     hone_text_init(&body);
     *args = (hone_args){.n_in = bound->formed.problem->n_operands, .n_out = bound->formed.problem->n_out};
+    args->follows = hone_vars_get(&bound->formed.vars, "cc") >= 90 && calls_follow(bound);
     hone_status status = print_body(bound, &body, args);
     if (!args->n_reals) args->n_reals = 1;         // C++ has no empty arrays
     if (!args->n_ints) args->n_ints = 1;
-    hone_text_printf(text, "#define HONE_N_IN %d\n#define HONE_N_OUT %d\n#define HONE_N_REALS %d\n#define HONE_N_INTS %d\n", args->n_in,
-                     args->n_out, args->n_reals, args->n_ints);
+    hone_text_printf(text, "#define HONE_N_IN %d\n#define HONE_N_OUT %d\n#define HONE_N_REALS %d\n#define HONE_N_INTS %d\n#define HONE_FOLLOWS %d\n",
+                     args->n_in, args->n_out, args->n_reals, args->n_ints, args->follows);
     hone_text_printf(text, "%s%s", hone_cuda_text_find("hone.cuh"), hone_text_get(&body));
     if (!status) status = hone_text_status(&body);
     if (!status) status = hone_text_status(text);
@@ -202,6 +215,7 @@ static hone_status whole_text(const hone_problem *problem, const hone_tactic *ta
     if (!bound) return HONE_NO_MEMORY;
     hone_status status = hone_bound_init(problem, tactic, target, bound);
     hone_text_printf(text, "%s", hone_cuda_text_find("ptx.cuh"));
+    if (!status && *bound->head->machine) status = print_file(bound->head, bound->head->machine, text);
     if (!status) status = hone_bound_text(bound, text, &args);
     hone_free(bound);
     return status;
@@ -322,20 +336,21 @@ static double resident_blocks(const hone_launch *launch, const cost *c, const ho
     return fmax(1, fmin(fmin(by_shared, by_registers), fmin(floor(2048.0 / launch->block[0]), 32)));
 }
 
-// Blocks come in waves of what is resident. A wave lasts as long as its arithmetic (few warps cannot fill a multiprocessor), its traffic at
-// 32 bytes a clock and multiprocessor (what an H100's L2 gives to all at once), or its chain of latencies, whichever is longest. 2 us for the
-// launch and the first and last bytes.
+// Blocks come in waves of what is resident; the blocks of clusters do not share multiprocessors before all have one. A wave lasts as long as
+// its chain of latencies, its arithmetic (few warps cannot fill a multiprocessor) and its traffic at 32 bytes a clock and multiprocessor (what
+// an H100's L2 gives to all at once) together: blocks start at once and meet in the same phase, so that little of the three overlaps. Chosen
+// by pairs of tactics of one problem, measured on an H200 (docs/kernels.md).
 static double model_ns(const hone_launch *launch, const cost *c, const hone_target *target)
 {
     double clock = target->clock_mhz > 0 ? (double)target->clock_mhz / 1000 : 1.5, sms = target->sms > 0 ? target->sms : 108;
     double blocks = (double)launch->grid[0] * launch->grid[1] * launch->grid[2];
-    double resident = fmin(resident_blocks(launch, c, target), ceil(blocks / sms));
+    double resident = launch->cluster[2] > 1 ? 1 : fmin(resident_blocks(launch, c, target), ceil(blocks / sms));
     double waves = blocks / (sms * resident), warps = resident * launch->block[0] / 32.0;
-    double compute = resident * (double)c->macs / (double)c->rate / fmin(1, warps / 8);
-    double cycles = fmax(fmax(compute, resident * (double)c->bytes / 32), (double)c->latency);
+    double compute = (double)c->macs / (double)c->rate / fmin(1, warps / 8), traffic = (double)c->bytes / 32;
+    double cycles = fmax((double)c->latency + compute + traffic, resident * fmax(compute, traffic));
     // Beyond a few waves blocks no longer march in step: the last wave is as full as it is.
     waves = waves < 4 ? ceil(waves) : waves + 0.5;
-    return waves * cycles / clock + 2000;
+    return waves * cycles / clock + 1700;
 }
 
 static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
@@ -347,7 +362,7 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return ns;
     if (!hone_bound_init(problem, tactic, target, bound) && !hone_bound_launch(bound, &launch, &workspace_bytes) && !read_cost(bound, &c))
-        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2000);
+        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
     hone_free(bound);
     return ns;
 }
@@ -357,28 +372,43 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
 typedef struct runnable {
     hone_runnable base;
     hone_launch launch;
-    hone_args args;
+    hone_args args;                    // follows: what the machine code can, whatever today's text could
     void *image;                       // owned
     size_t image_bytes;
     hone_module *module;               // NULL while asleep
     hone_function *function;
 } runnable;
 
+static const char follower[] = "hone_follower";      // the entry of code that waits for the kernel before it (hone.cuh)
+
 static hone_status runnable_wake(hone_runnable *base)
 {
     runnable *r = (runnable *)base;
     if (r->module) return HONE_OK;
-    return base->device->api->load(base->device, r->image, r->image_bytes, "hone_kernel", &r->module, &r->function);
+    const char *entry = r->args.follows ? follower : "hone_kernel";
+    return base->device->api->load(base->device, r->image, r->image_bytes, entry, &r->module, &r->function);
+}
+
+static hone_status launch(const runnable *r, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, bool follows,
+                          bool lets_next)
+{
+    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
+    hone_launch launch = r->launch;
+    launch.params = params;
+    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, lets_next, params);
+    launch.dependent = follows;
+    return r->base.device->api->launch(r->base.device, stream, r->function, &launch);
 }
 
 static hone_status runnable_run(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
-    const runnable *r = (const runnable *)base;
-    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
-    hone_launch launch = r->launch;
-    launch.params = params;
-    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, params);
-    return base->device->api->launch(base->device, stream, r->function, &launch);
+    return launch((const runnable *)base, stream, operands, outputs, workspace, false, false);
+}
+
+static hone_status runnable_chain(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                                  bool follows, bool lets_next)
+{
+    return launch((const runnable *)base, stream, operands, outputs, workspace, follows, lets_next);
 }
 
 static void runnable_sleep(hone_runnable *base)
@@ -402,6 +432,10 @@ static const hone_runnable_api runnable_api = {
     .wake = runnable_wake, .run = runnable_run, .sleep = runnable_sleep, .free = runnable_free,
 };
 
+static const hone_runnable_api follower_api = {
+    .wake = runnable_wake, .run = runnable_run, .chain = runnable_chain, .sleep = runnable_sleep, .free = runnable_free,
+};
+
 static hone_status fill_runnable(runnable *r, const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact)
 {
     hone_text text;
@@ -410,7 +444,10 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     hone_status status = bound ? hone_bound_init(problem, tactic, &device->target, bound) : HONE_NO_MEMORY;
     if (!status) status = hone_bound_text(bound, &text, &r->args);
     if (!status) status = hone_bound_launch(bound, &r->launch, &r->base.workspace_bytes);
-    r->base.api = &runnable_api;
+    r->args.follows = memmem(artifact->data, artifact->size_bytes, follower, sizeof follower) != NULL;
+    // Large blocks that start early crowd the processors that happen to be free: 3 us lost for each product of BERT-base at batch 1 (H100).
+    r->base.starts_early = r->args.follows && !r->launch.shared_bytes;
+    r->base.api = r->args.follows ? &follower_api : &runnable_api;
     r->base.device = device;
     r->base.kernels = 1;
     r->image = hone_alloc(artifact->size_bytes);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Source "ref": the plain C reference of every op as a tactic, so that every network runs everywhere. On a device with memory of its
-// own, operands are copied out, the host computes in stream order, and the outputs are copied in; all buffers are made by wake.
+// own, operands are copied out, the host computes in stream order, and the outputs are copied in; all buffers are made by wake, and are
+// page-locked: the driver takes a copy from other memory when it is enqueued, before the host has computed.
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/thread.h"
 #include "kernels/device_cpu.h"
+#include "kernels/device_cuda.h"
 #include "kernels/source.h"
 
 typedef struct ref_runnable {
@@ -131,22 +133,21 @@ static void sleep_direct(hone_runnable *runnable)
 static void sleep_staged(hone_runnable *runnable)
 {
     ref_runnable *self = (ref_runnable *)runnable;
-    for (int k = 0; k < HONE_OPERANDS_MAX; k++) hone_free(self->operands[k]), self->operands[k] = NULL;
-    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) hone_free(self->outputs[k]), self->outputs[k] = NULL;
+    for (int k = 0; k < HONE_OPERANDS_MAX; k++) hone_cuda_free_host(runnable->device, self->operands[k]), self->operands[k] = NULL;
+    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) hone_cuda_free_host(runnable->device, self->outputs[k]), self->outputs[k] = NULL;
 }
 
-static hone_status make_buffer(const hone_tensor *tensor, void **memory)
+static hone_status make_buffer(hone_device *device, const hone_tensor *tensor, void **memory)
 {
-    if (!*memory) *memory = hone_alloc(hone_tensor_size(tensor) + 1);
-    return *memory ? HONE_OK : HONE_NO_MEMORY;
+    return *memory ? HONE_OK : hone_cuda_alloc_host(device, hone_tensor_size(tensor), memory);
 }
 
 static hone_status wake_staged(hone_runnable *runnable)
 {
     ref_runnable *self = (ref_runnable *)runnable;
     hone_status status = HONE_OK;
-    for (int k = 0; k < self->problem.n_operands; k++) HONE_TRY(make_buffer(&self->problem.operands[k], &self->operands[k]));
-    for (int k = 0; k < self->problem.n_out; k++) HONE_TRY(make_buffer(&self->problem.out[k], &self->outputs[k]));
+    for (int k = 0; k < self->problem.n_operands; k++) HONE_TRY(make_buffer(runnable->device, &self->problem.operands[k], &self->operands[k]));
+    for (int k = 0; k < self->problem.n_out; k++) HONE_TRY(make_buffer(runnable->device, &self->problem.out[k], &self->outputs[k]));
 out:
     if (status != HONE_OK) sleep_staged(runnable);
     return status;
@@ -154,12 +155,12 @@ out:
 
 static void free_runnable(hone_runnable *runnable)
 {
-    if (runnable) sleep_staged(runnable);
+    if (runnable) runnable->api->sleep(runnable);
     hone_free(runnable);
 }
 
-static const hone_runnable_api direct_api = {wake_direct, run_direct, sleep_direct, free_runnable};
-static const hone_runnable_api staged_api = {wake_staged, run_staged, sleep_staged, free_runnable};
+static const hone_runnable_api direct_api = {.wake = wake_direct, .run = run_direct, .sleep = sleep_direct, .free = free_runnable};
+static const hone_runnable_api staged_api = {.wake = wake_staged, .run = run_staged, .sleep = sleep_staged, .free = free_runnable};
 
 static hone_status prepare(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
                            hone_runnable **runnable)

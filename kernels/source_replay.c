@@ -171,7 +171,7 @@ static void free_runnable(hone_runnable *runnable)
     hone_free(runnable);
 }
 
-static const hone_runnable_api api = {wake, run, sleep_runnable, free_runnable};
+static const hone_runnable_api api = {.wake = wake, .run = run, .sleep = sleep_runnable, .free = free_runnable};
 
 // What did not compile declines as well: nothing is compiled here.
 static bool is_declined(const char *verdict)

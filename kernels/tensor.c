@@ -69,17 +69,26 @@ double hone_float_round(double value, hone_dtype dtype)
     return dtype == HONE_F32 ? (float)value : value;
 }
 
-static void load_f32(const void *memory, int64_t k, element *to) { to->f = ((const float *)memory)[k]; }
-static void load_f64(const void *memory, int64_t k, element *to) { to->f = ((const double *)memory)[k]; }
-static void load_f16(const void *memory, int64_t k, element *to) { to->f = hone_f16_to_float(((const uint16_t *)memory)[k]); }
-static void load_bf16(const void *memory, int64_t k, element *to) { to->f = hone_bf16_to_float(((const uint16_t *)memory)[k]); }
+// Memory of a mapped file is read where it lies, at any address.
+typedef float loose_f32 __attribute__((aligned(1)));
+typedef double loose_f64 __attribute__((aligned(1)));
+typedef int16_t loose_i16 __attribute__((aligned(1)));
+typedef uint16_t loose_u16 __attribute__((aligned(1)));
+typedef int32_t loose_i32 __attribute__((aligned(1)));
+typedef uint32_t loose_u32 __attribute__((aligned(1)));
+typedef int64_t loose_i64 __attribute__((aligned(1)));
+
+static void load_f32(const void *memory, int64_t k, element *to) { to->f = ((const loose_f32 *)memory)[k]; }
+static void load_f64(const void *memory, int64_t k, element *to) { to->f = ((const loose_f64 *)memory)[k]; }
+static void load_f16(const void *memory, int64_t k, element *to) { to->f = hone_f16_to_float(((const loose_u16 *)memory)[k]); }
+static void load_bf16(const void *memory, int64_t k, element *to) { to->f = hone_bf16_to_float(((const loose_u16 *)memory)[k]); }
 static void load_i8(const void *memory, int64_t k, element *to) { to->i = ((const int8_t *)memory)[k]; }
 static void load_u8(const void *memory, int64_t k, element *to) { to->i = ((const uint8_t *)memory)[k]; }
-static void load_i16(const void *memory, int64_t k, element *to) { to->i = ((const int16_t *)memory)[k]; }
-static void load_u16(const void *memory, int64_t k, element *to) { to->i = ((const uint16_t *)memory)[k]; }
-static void load_i32(const void *memory, int64_t k, element *to) { to->i = ((const int32_t *)memory)[k]; }
-static void load_u32(const void *memory, int64_t k, element *to) { to->i = ((const uint32_t *)memory)[k]; }
-static void load_i64(const void *memory, int64_t k, element *to) { to->i = ((const int64_t *)memory)[k]; }
+static void load_i16(const void *memory, int64_t k, element *to) { to->i = ((const loose_i16 *)memory)[k]; }
+static void load_u16(const void *memory, int64_t k, element *to) { to->i = ((const loose_u16 *)memory)[k]; }
+static void load_i32(const void *memory, int64_t k, element *to) { to->i = ((const loose_i32 *)memory)[k]; }
+static void load_u32(const void *memory, int64_t k, element *to) { to->i = ((const loose_u32 *)memory)[k]; }
+static void load_i64(const void *memory, int64_t k, element *to) { to->i = ((const loose_i64 *)memory)[k]; }
 static void load_bool(const void *memory, int64_t k, element *to) { to->i = ((const uint8_t *)memory)[k] != 0; }
 
 static void store_f32(void *memory, int64_t k, element from, bool saturate)

@@ -235,6 +235,7 @@ HONE_FN void finish(const hone_args &p, int query0)
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned smem = hone_shared_address(hone_smem), warp = threadIdx.x / 32, part = warp / WQ, row0 = warp % WQ * 16;
     const int query0 = blockIdx.x * QUERIES_HERE, tiles = (T_KEYS + KEYS - 1) / KEYS;
     const T *q = (const T *)p.in[IN_Q] + (Q_OFFSET + (i64)blockIdx.z * Q_BATCH + (i64)blockIdx.y * Q_HEAD);

@@ -102,6 +102,7 @@ HONE_FN float all_eight_max(float x)
 
 HONE_KERNEL __launch_bounds__(128, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     float *smem = (float *)hone_smem;
     const unsigned row = threadIdx.x / 8, eighth = threadIdx.x % 8;
     const int query0 = blockIdx.x * 16, query = query0 + row;

@@ -35,6 +35,7 @@
 //! bytes vec * threads * (elem + bytes_per_element)
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC, m = at / (unsigned)COLS, n = at - m * (unsigned)COLS;
     const int begins[17] = {BEGIN0, BEGIN1, BEGIN2, BEGIN3, BEGIN4, BEGIN5, BEGIN6, BEGIN7, BEGIN8,
                             BEGIN9, BEGIN10, BEGIN11, BEGIN12, BEGIN13, BEGIN14, BEGIN15, COLS};

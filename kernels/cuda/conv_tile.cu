@@ -75,5 +75,5 @@
 //! macs bm * bn * bk * depth
 //! rate min(1100, 64 * wm * wn / (wm + wn)) * 2 / elem
 //! bytes (bm + bn) * bk * depth * elem + bm * bn * bytes_per_element / splits
-//! latency 1800 + 700 * depth / (stages - 1) + (splits > 1 ? 1200 : 0)
+//! latency 1250 + 50 * depth / (stages - 1) + (splits > 1 ? 1900 + 250 * splits : 0)
 //! registers 72 + bm * bn / warps / 32 + wm / 2 + wn / 2

@@ -80,6 +80,7 @@ HONE_FN void add_row(const hone_args &p, const float *filters, const T *image, i
 
 HONE_KERNEL __launch_bounds__(128, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned lane = threadIdx.x % LANES, c0 = blockIdx.y * (LANES * VEC), c = c0 + lane * VEC;
     const unsigned strips = ((unsigned)OUT_W + WIDE - 1) / WIDE, strip = blockIdx.x * (128 / LANES) + threadIdx.x / LANES;
     const int ox = strip % strips * WIDE, line = strip / strips, oy = line % OUT_H, image = line / OUT_H;

@@ -85,6 +85,7 @@ HONE_FN float dot(const hone_args &p, const T *x, const W_T *w)
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned at = blockIdx.x * THREADS + threadIdx.x, m = at / (unsigned)COLS, n = at - m * (unsigned)COLS;
     if (at >= (unsigned)COUNT) return;
     // NHWC: m is (image, y, x), n the channel; else m is (image, channel, z, y), n is x.

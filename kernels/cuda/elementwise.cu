@@ -30,6 +30,7 @@
 //! macs threads * vec * per
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned first = (blockIdx.x * (unsigned)(PER * THREADS) + threadIdx.x) * VEC;
     hone_r r[PER][VEC];
     unsigned m[PER], n[PER];

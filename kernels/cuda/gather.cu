@@ -22,6 +22,7 @@
 //! bytes vec * threads * (elem + bytes_per_element)
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC, m = at / (unsigned)INNER, n = at - m * (unsigned)INNER;
     if (at >= (unsigned)COUNT) return;
     const unsigned outer = m / (unsigned)INDICES;

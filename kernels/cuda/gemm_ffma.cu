@@ -55,5 +55,5 @@
 //! macs bm * bn * bk * depth
 //! rate bm * bn >= 8192 ? 105 : 80
 //! bytes (bm + bn) * bk * depth * 4 + bm * bn * bytes_per_element / splits
-//! latency 1800 + 700 * depth / (stages - 1) + (splits > 1 ? 1200 : 0)
+//! latency 1250 + 50 * depth / (stages - 1) + (splits > 1 ? 1900 + 250 * splits : 0)
 //! registers bm * bn >= 8192 ? 168 : 120

@@ -38,6 +38,7 @@
 //! registers 32 + vec * (m + 4)
 HONE_KERNEL __launch_bounds__(XS * YS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     HONE_STATIC_SHARED float parts[YS][ROWS][XS * VEC];
     const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;
     const int batch = blockIdx.y, outer = batch / BATCH_INNER, inner = batch - outer * BATCH_INNER;

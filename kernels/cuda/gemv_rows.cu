@@ -40,6 +40,7 @@
 
 HONE_KERNEL __launch_bounds__(WARPS * 32, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     HONE_STATIC_SHARED float parts[SPLIT][ROWS][COLUMNS];
     const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = warp % SPLIT, n0 = warp / SPLIT * PER, first = blockIdx.x * COLUMNS;
     const int batch = blockIdx.y, outer = batch / BATCH_INNER, inner = batch - outer * BATCH_INNER;

@@ -23,7 +23,40 @@ struct hone_args {
     void *ws;
     float f[HONE_N_REALS];
     int i[HONE_N_INTS];
+#if HONE_FOLLOWS
+    int lets_next;             // the kernel behind this one calls hone_follow too
+#endif
 };
+
+// ---- between kernels
+//
+// Where the launch allows it (programmatic dependent launch, sm_90), a kernel starts while the one before it in the stream still runs. It may
+// compute addresses, but must read and write nothing before hone_follow returns. Every thread calls it.
+//
+// Why that is enough. Returning means that the kernel before is complete and its writes can be seen. It could not complete before its own
+// hone_follow had returned, so the one before that is complete as well, and so on back to a kernel that was launched in the ordinary way,
+// behind all that precedes it. So what follows stands in the same order as without dependent launches: reads behind the writes they want,
+// and writes behind the reads of memory that is used again. An ordinary launch behind this one, or an event, waits until it is complete.
+//
+// The next kernel is let in at once: it cannot take this one's place, since it starts only when all blocks of this one have. Only a kernel
+// of ours is let in. Vendors' kernels are launched this way by their libraries too, and one of ResNet-50's under cuDNN 9.19 and cuBLASLt
+// 13.1 read its input too early when it was (H100: another result in every run); behind a kernel that has ended they are right.
+//
+// The loads of hone_load are those for memory that no one writes while the kernel runs. That holds from here on; that the compiler
+// leaves them behind the wait is what tests/kernels_order.py looks at.
+//
+// A kernel that calls hone_follow has the entry hone_follower in its machine code, by which source_nvrtc.c knows it: code of before, or for
+// sm_80, is never launched so and has no place for `lets_next`.
+#if HONE_FOLLOWS
+HONE_FN void hone_follow(const hone_args &p)
+{
+    if (p.lets_next) hone_let_next_start();
+    hone_wait_for_previous();
+}
+#define hone_kernel hone_follower
+#else
+HONE_FN void hone_follow(const hone_args &) {}
+#endif
 
 // ---- between memory and values
 

@@ -21,6 +21,7 @@
 //! bytes length * vec * threads * (elem + bytes_per_element)
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned line = blockIdx.x * THREADS + threadIdx.x, per = (unsigned)COLS / VEC;
     const unsigned outer = line / per, n = (line - outer * per) * VEC, m0 = outer * (unsigned)LENGTH;
     if (line >= (unsigned)LINES) return;

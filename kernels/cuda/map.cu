@@ -102,6 +102,7 @@ HONE_FN reach reach_of(bool active, unsigned at, int size, int out, int before, 
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC;
     if (at >= (unsigned)COUNT) return;
     const int outs[5] = {OUT0, OUT1, OUT2, OUT3, OUT4}, sizes[5] = {SIZE0, SIZE1, SIZE2, SIZE3, SIZE4};

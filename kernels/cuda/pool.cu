@@ -56,6 +56,7 @@ HONE_FN int taps_of(int first, int kernel, int dilation, int extent)
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned at = (blockIdx.x * THREADS + threadIdx.x) * VEC, m = at / (unsigned)COLS, n = at - m * (unsigned)COLS;
     if (at >= (unsigned)COUNT) return;
     const int ox = NHWC ? m % (unsigned)OUT_W : n, line = NHWC ? m / (unsigned)OUT_W : m, oy = (unsigned)line % (unsigned)OUT_H;

@@ -202,6 +202,20 @@ HONE_FN float hone_exp2(float x)
 HONE_FN float hone_shuffle_xor(float value, int mask) { return __shfl_xor_sync(0xffffffffu, value, mask); }
 HONE_FN void hone_sync_warp() { __syncwarp(); }
 
+// ---- the kernels before and behind this one in its stream (sm_90; hone_follow in hone.cuh says how they are used)
+
+// The next kernel may start as soon as all blocks have come here, or ended.
+HONE_FN void hone_let_next_start()
+{
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+}
+
+// Until the kernel before is complete and all that it wrote can be seen. Without a dependent launch it always is.
+HONE_FN void hone_wait_for_previous()
+{
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+}
+
 // Blocks along z form the cluster. The barrier also orders shared memory among its blocks.
 HONE_FN void hone_cluster_sync()
 {

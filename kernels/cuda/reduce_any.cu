@@ -45,6 +45,7 @@
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned lane = threadIdx.x % TEAM, at = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     const unsigned base = TERM(at, KD0, KM0, KS0) + TERM(at, KD1, KM1, KS1) + TERM(at, KD2, KM2, KS2) + TERM(at, KD3, KM3, KS3);
     total t = total_start();

@@ -40,6 +40,7 @@ HONE_FN void sum_column(const hone_args &p, unsigned outer, unsigned n, total (&
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     HONE_STATIC_SHARED float sums[YS][XS * VEC + 1], tops[KIND == 8 ? YS : 1][XS * VEC + 1];
     const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;
     const unsigned outer = blockIdx.z * gridDim.y + blockIdx.y;

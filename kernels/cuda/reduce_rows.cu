@@ -22,6 +22,7 @@
 //! bytes head_cols * elem * max(team, 128) / team
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned lane = threadIdx.x % TEAM, m = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     total t = total_start();
     if (m < (unsigned)ROWS) {

@@ -97,6 +97,7 @@ HONE_FN void scale_by_norm(const hone_args &p, float (&x)[ITEMS][VEC], unsigned 
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned lane = threadIdx.x % TEAM, m = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     const bool here = m < (unsigned)ROWS;
     float x[ITEMS][VEC];

@@ -74,6 +74,7 @@ HONE_FN float2 measure(const hone_args &p, unsigned m)
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     const unsigned m = blockIdx.x;
     const float2 map = measure(p, m);
     for (unsigned n = threadIdx.x * VEC; n < (unsigned)COLS; n += TEAM * VEC) {

@@ -71,6 +71,7 @@ HONE_FN void move_tile(const hone_args &p, hone_x (&tile)[TILE][TILE + 1], unsig
 
 HONE_KERNEL __launch_bounds__(TROWS * 32, 1) hone_kernel(HONE_CONST_ARGS p)
 {
+    hone_follow(p);
     HONE_STATIC_SHARED hone_x tile[TILE][TILE + 1];
     const unsigned batch = blockIdx.z * gridDim.y + blockIdx.y;
     if (batch < (unsigned)BATCH) move_tile(p, tile, batch);

@@ -103,6 +103,30 @@ assert o["schema"] == "hone.why.1" and all(s["candidates"] for s in o["steps"]),
     [ "$status" -eq 2 ]
 }
 
+@test "retime compares inside the network, remembers it, and build finds it" {
+    cp tuned.db again.db
+    run "$HONE" retime tiny.onnx --db again.db --seed 5 --time 20 --margin 1000
+    [ "$status" -eq 0 ] && [[ ${lines[-1]} == *"problems looked at: "*" comparisons, "* ]]
+    compared=$(sed -n 's/.*at: \([0-9]*\) comparisons.*/\1/p' <<<"$output")
+    "$PYTHON" - "$compared" <<'END'
+import sqlite3, sys
+rows = sqlite3.connect("again.db").execute("SELECT problem, tactic, verdict, error, sample_count, median_ns FROM measurement_flat "
+                                           "WHERE mode LIKE 'plan %'").fetchall()
+assert len(rows) == 2 * int(sys.argv[1]) > 0, rows     # both sides of each comparison
+assert all(verdict == "ok" and error >= 0 and count >= 20 and ns > 0 for _, _, verdict, error, count, ns in rows), rows
+END
+    "$HONE" db check again.db
+    "$HONE" build tiny.onnx -o again.plan --db again.db --device cpu --strict
+    "$HONE" run again.plan --check tiny.onnx --iterations 1
+    "$HONE" why again.plan --db again.db
+    run "$HONE" retime tiny.onnx --db again.db --precision fp16
+    [ "$status" -eq 5 ] && [[ $output == *"hone tune tiny.onnx"* ]]
+    run "$HONE" retime tiny.onnx --db again.db --margin wide
+    [ "$status" -eq 2 ]
+    run "$HONE" retime
+    [ "$status" -eq 2 ]
+}
+
 @test "why tells candidates, intervals, margin and evidence" {
     "$HONE" build tiny.onnx -o why.plan --db tuned.db --device cpu
     run "$HONE" why why.plan --db tuned.db

@@ -2,12 +2,16 @@
 // Runs the text of a CUDA kernel on a CPU, thread by thread, so that its index arithmetic and its barriers can be tested with no GPU. It
 // stands in the place of ptx.cuh. Every CUDA thread is a fiber with its own stack; it runs until it meets a barrier or an instruction of its
 // whole warp, where the next one goes on. Asynchronous copies land as late as they may: when they are waited for. Shared memory begins as
-// NaNs. Loads outside the operands stop the program.
+// NaNs. Loads outside the operands stop the program, and so does a load by a kernel that has not waited for the one before it. Products of
+// warpgroups read their tiles when they are issued and again when they are waited for: tiles that are late, or overwritten early, stop it
+// too, and so do ordinary writes that wgmma reads without a proxy fence.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <vector>
 
 using std::isinf;
@@ -42,6 +46,9 @@ static inline float __fdividef(float a, float b) { return a / b; }
 
 struct emu_copy { unsigned to; const unsigned char *from; int size; bool wanted; };
 
+// 64 x n results of a warpgroup: what one thread read for its share, and its sums.
+struct emu_product { float *d; u64 a, b; bool a_m, b_n; int n; std::vector<unsigned short> seen; std::vector<float> sums; };
+
 struct emu_cta;
 struct emu_warp { int arrived = 0, members = 0; unsigned generation = 0; const void *posted[32]; };
 
@@ -50,11 +57,16 @@ struct emu_fiber {
     emu_cta *cta;
     emu_warp *warp;
     int lane;
-    bool done;
+    bool done, waited;                             // for the kernel before
     void *sp;
     std::vector<unsigned char> stack;
     std::vector<std::vector<emu_copy>> groups;     // committed
     std::vector<emu_copy> open;
+    std::vector<unsigned> written;                 // 16-byte places of shared memory, since its last proxy fence
+    std::vector<std::vector<emu_product>> products;        // committed
+    std::vector<emu_product> products_open;
+    std::map<float *, std::vector<float>> results; // of registers that products are under way to; the registers hold NaNs meanwhile
+    bool registers_fenced;
 };
 
 struct emu_cluster { int arrived = 0, members = 0; unsigned generation = 0; std::vector<emu_cta *> ctas; };
@@ -62,6 +74,8 @@ struct emu_cluster { int arrived = 0, members = 0; unsigned generation = 0; std:
 struct emu_cta {
     uint3 block;
     std::vector<unsigned char> smem;
+    std::vector<int> reading;                      // of every 16 bytes: elements that products under way still read
+    std::vector<unsigned short> unfenced;          // of every 16 bytes: 1 + the thread whose write wgmma does not see yet
     int arrived = 0, members = 0;
     unsigned generation = 0;
     std::vector<emu_warp> warps;
@@ -72,6 +86,7 @@ static emu_fiber *emu_now;
 static void *emu_scheduler_sp;
 static uint3 emu_grid, emu_block;
 static const void *emu_args;
+static bool emu_follows;
 struct emu_range { const unsigned char *at; size_t size; };
 static std::vector<emu_range> emu_ranges;
 
@@ -155,13 +170,19 @@ HONE_FN float hone_exp2(float x) { return exp2f(x); }
 
 // ---- memory
 
-static void emu_check(const void *from, int size)
+static bool emu_is_operand(const void *from, int size)
 {
     const unsigned char *at = (const unsigned char *)from;
-    if ((uintptr_t)at % size) emu_stop("a misaligned load");
     for (const emu_range &r : emu_ranges)
-        if (at >= r.at && at + size <= r.at + r.size) return;
-    emu_stop("a load outside the operands");
+        if (at >= r.at && at + size <= r.at + r.size) return true;
+    return false;
+}
+
+static void emu_check(const void *from, int size)
+{
+    if ((uintptr_t)from % size) emu_stop("a misaligned load");
+    if (!emu_is_operand(from, size)) emu_stop("a load outside the operands");
+    if (!emu_now->waited) emu_stop("a load before hone_follow");
 }
 
 template <typename X> static X emu_load(const void *from)
@@ -191,9 +212,30 @@ HONE_FN unsigned hone_shared_address(const void *pointer)
     return (unsigned)at;
 }
 
+static void emu_check_write(unsigned address)
+{
+    if (emu_now->cta->reading[address / 16]) emu_stop("a write to a tile that wgmma may still read");
+}
+
+static void emu_wrote(unsigned address)
+{
+    emu_check_write(address);
+    unsigned short id = (unsigned short)(threadIdx.x + 1), &owner = emu_now->cta->unfenced[address / 16];
+    if (owner != id) emu_now->written.push_back(address / 16);
+    owner = id;
+}
+
+HONE_FN void hone_fence_async()
+{
+    for (unsigned place : emu_now->written)
+        if (emu_now->cta->unfenced[place] == threadIdx.x + 1) emu_now->cta->unfenced[place] = 0;
+    emu_now->written.clear();
+}
+
 static void emu_async(unsigned to, const void *from, int size, bool wanted)
 {
     emu_shared(to, size);
+    emu_check_write(to);
     if (wanted) emu_check(from, size);
     emu_now->open.push_back({to, (const unsigned char *)from, size, wanted});
 }
@@ -208,9 +250,11 @@ HONE_FN void hone_async_commit()
 template <int N> HONE_FN void hone_async_wait()
 {
     while ((int)emu_now->groups.size() > N) {
-        for (const emu_copy &c : emu_now->groups.front())
+        for (const emu_copy &c : emu_now->groups.front()) {
             if (c.wanted) memcpy(hone_smem + c.to, c.from, c.size);
             else memset(hone_smem + c.to, 0, c.size);
+            emu_wrote(c.to);
+        }
         emu_now->groups.erase(emu_now->groups.begin());
     }
 }
@@ -236,8 +280,8 @@ HONE_FN void hone_ldmatrix4_trans(unsigned (&r)[4], unsigned address)
 
 HONE_FN unsigned hone_lds4(unsigned address) { unsigned v; memcpy(&v, emu_shared(address, 4), 4); return v; }
 HONE_FN float4 hone_lds16(unsigned address) { float4 v; memcpy(&v, emu_shared(address, 16), 16); return v; }
-HONE_FN void hone_sts16(unsigned address, uint4 v) { memcpy(emu_shared(address, 16), &v, 16); }
-HONE_FN void hone_sts8f(unsigned address, float x, float y) { float v[2] = {x, y}; memcpy(emu_shared(address, 8), v, 8); }
+HONE_FN void hone_sts16(unsigned address, uint4 v) { memcpy(emu_shared(address, 16), &v, 16); emu_wrote(address); }
+HONE_FN void hone_sts8f(unsigned address, float x, float y) { float v[2] = {x, y}; memcpy(emu_shared(address, 8), v, 8); emu_wrote(address); }
 HONE_FN float4 hone_cluster_lds16(unsigned address, unsigned rank)
 {
     float4 v;
@@ -245,6 +289,12 @@ HONE_FN float4 hone_cluster_lds16(unsigned address, unsigned rank)
     memcpy(&v, emu_now->cta->cluster->ctas[rank]->smem.data() + address, 16);
     return v;
 }
+
+// ---- kernels run one behind the other here
+
+#define hone_follower hone_kernel
+HONE_FN void hone_let_next_start() {}
+HONE_FN void hone_wait_for_previous() { emu_now->waited = true; }
 
 // ---- tensor cores
 
@@ -285,6 +335,88 @@ HONE_FN void hone_mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, u
     emu_mma<8>(d, a, b0, b1, [](unsigned w, int) { return __uint_as_float(w & ~0x1fffu); });
 }
 
+// ---- products of warpgroups
+
+// Element (row, k) of a tile under 128-byte swizzle; rows are those of M or N. Fields of the descriptor: PTX ISA, "Matrix Descriptor Format".
+static unsigned short emu_tile(u64 descriptor, bool across, int row, int k, int begins)
+{
+    unsigned start = (descriptor & 0x3fff) << 4, leading = (descriptor >> 16 & 0x3fff) << 4, stride = (descriptor >> 32 & 0x3fff) << 4;
+    if (descriptor >> 62 != 1) emu_stop("a descriptor of another swizzle than 128 bytes");
+    if (descriptor & 0x3f01c000c000c000ull) emu_stop("a descriptor with bits where none belong");
+    unsigned at = across ? start + row / 64 * leading + row % 64 * 2 + k / 8 * stride + k % 8 * 128 : start + row / 8 * stride + row % 8 * 128 + k * 2;
+    at ^= (at >> 7 & 7) << 4;
+    if (emu_now->cta->unfenced[at / 16]) emu_stop("wgmma reads what was written without a proxy fence");
+    unsigned short bits;
+    memcpy(&bits, emu_shared(at, 2), 2);
+    emu_now->cta->reading[at / 16] += begins;
+    return bits;
+}
+
+// What this thread's results are made of: two rows of 16, then its columns of 16. begins: 1 when the product begins, -1 when it ends.
+static std::vector<unsigned short> emu_tiles(const emu_product &p, int begins)
+{
+    std::vector<unsigned short> seen;
+    int row = (int)(threadIdx.x / 32 % 4) * 16 + emu_now->lane / 4, col = emu_now->lane % 4 * 2;
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 16; k++) seen.push_back(emu_tile(p.a, p.a_m, row + i * 8, k, begins));
+    for (int j = 0; j < p.n / 4; j++)
+        for (int k = 0; k < 16; k++) seen.push_back(emu_tile(p.b, p.b_n, j / 2 * 8 + col + j % 2, k, begins));
+    return seen;
+}
+
+HONE_FN void hone_wgmma_fence() { emu_now->registers_fenced = true; }
+
+template <bool BF16, bool A_M, bool B_N, int COUNT> HONE_FN void hone_wgmma(float (&d)[COUNT], u64 a, u64 b)
+{
+    emu_product p = {d, a, b, A_M, B_N, COUNT * 2, {}, {}};
+    if (!emu_now->registers_fenced) emu_stop("wgmma without a fence of its registers");
+    p.seen = emu_tiles(p, 1);
+    std::vector<float> x;
+    for (unsigned short bits : p.seen) x.push_back(BF16 ? hone_float_of_bf16(bits) : hone_float_of_f16(bits));
+    for (int at = 0; at < COUNT; at++) {
+        float sum = 0;
+        for (int k = 0; k < 16; k++) sum += x[at / 2 % 2 * 16 + k] * x[32 + (at / 4 * 2 + at % 2) * 16 + k];
+        p.sums.push_back(sum);
+    }
+    std::vector<float> &result = emu_now->results[d];
+    if (result.empty()) result.assign(d, d + COUNT);
+    for (float &value : d) value = NAN;
+    emu_now->products_open.push_back(std::move(p));
+}
+
+HONE_FN void hone_wgmma_commit()
+{
+    emu_now->products.push_back(std::move(emu_now->products_open));
+    emu_now->products_open.clear();
+}
+
+static void emu_finish(const emu_product &p)
+{
+    if (emu_tiles(p, -1) != p.seen) emu_stop("a tile was overwritten while wgmma read it");
+    std::vector<float> &result = emu_now->results[p.d];
+    for (size_t k = 0; k < p.sums.size(); k++) result[k] += p.sums[k];
+}
+
+static bool emu_is_awaited(const float *d)
+{
+    for (const auto &group : emu_now->products)
+        for (const emu_product &p : group)
+            if (p.d == d) return true;
+    return false;
+}
+
+template <int LEFT, int COUNT> HONE_FN void hone_wgmma_wait(float (&)[COUNT])
+{
+    emu_now->registers_fenced = false;
+    for (; (int)emu_now->products.size() > LEFT; emu_now->products.erase(emu_now->products.begin()))
+        for (const emu_product &p : emu_now->products.front()) emu_finish(p);
+    for (auto at = emu_now->results.begin(); at != emu_now->results.end();) {
+        if (emu_is_awaited(at->first)) { at++; continue; }
+        std::copy(at->second.begin(), at->second.end(), at->first);
+        at = emu_now->results.erase(at);
+    }
+}
+
 HONE_FN float hone_shuffle_xor(float value, int mask)
 {
     float other;
@@ -315,8 +447,14 @@ static void emu_start(emu_fiber &f)
     for (int k = 0; k < 6; k++) *--sp = nullptr;
     f.sp = sp;
     f.done = false;
+    f.waited = !emu_follows;
     f.groups.clear();
     f.open.clear();
+    f.written.clear();
+    f.products.clear();
+    f.products_open.clear();
+    f.results.clear();
+    f.registers_fenced = false;
 }
 
 static void emu_run_cluster(std::vector<emu_fiber> &fibers)
@@ -333,11 +471,12 @@ static void emu_run_cluster(std::vector<emu_fiber> &fibers)
 }
 
 extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                           const void *const *operands, const size_t *sizes, int n_operands)
+                           bool follows, const void *const *operands, const size_t *sizes, int n_operands)
 {
     static std::vector<emu_fiber> fibers;
     unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
     emu_args = args;
+    emu_follows = follows;
     emu_grid = {grid[0], grid[1], grid[2]};
     emu_block = {block[0], 1, 1};
     emu_ranges.clear();
@@ -353,6 +492,8 @@ extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigne
                     emu_cta &cta = ctas[c];
                     cta.block = {x, y, z + c};
                     cta.smem.assign(shared_bytes, 0xff);
+                    cta.reading.assign(shared_bytes / 16 + 1, 0);
+                    cta.unfenced.assign(shared_bytes / 16 + 1, 0);
                     cta.members = (int)threads;
                     cta.warps.resize((threads + 31) / 32);
                     cta.cluster = &cluster;

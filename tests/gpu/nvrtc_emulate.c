@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the CUDA kernels against the reference with no GPU: the text of each tactic is compiled for the CPU behind emulate.hpp and run.
-//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
+//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-m SMS] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
+// -m: multiprocessors of the device (132); with few, small problems are given large tiles.
 // Prints one line a tactic and ends with "N passed, N failed".
 #include <dlfcn.h>
 #include <math.h>
@@ -17,7 +18,7 @@
 enum { GUARD = 256, TACTICS_MAX = 4096 };
 
 typedef void launcher(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                      const void *const *operands, const size_t *sizes, int n_operands);
+                      bool follows, const void *const *operands, const size_t *sizes, int n_operands);
 
 typedef struct session {
     const char *folder, *kernel;
@@ -146,8 +147,9 @@ static const char *run(const hone_tactic *tactic, double *worst)
         memset(memory[k], 0xa5, size);
         outputs[k] = memory[k] + GUARD;
     }
-    hone_args_pack(&args, s.operands, outputs, NULL, params);
-    emu_launch(params, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, (const void *const *)s.operands, s.sizes, s.problem.n_operands);
+    hone_args_pack(&args, s.operands, outputs, NULL, true, params);
+    emu_launch(params, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, args.follows, (const void *const *)s.operands, s.sizes,
+               s.problem.n_operands);
     const char *why = compare(memory, worst);
     for (int k = 0; k < s.problem.n_out; k++) free(memory[k]);
     return why;
@@ -209,6 +211,7 @@ int main(int argc, char **argv)
     for (int k = 2; k < argc; k++) {
         if (!strcmp(argv[k], "-n")) s.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-k")) s.kernel = argv[++k];
+        else if (!strcmp(argv[k], "-m")) s.target.sms = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-s")) s.seed = (uint64_t)atoi(argv[++k]);
         else if (strchr(argv[k], ' ')) run_problem(argv[k]);
         else run_file(argv[k]);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the kernels of the nvrtc source against the reference on a GPU.
-//   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET] [-n TACTICS] [-j THREADS] [-t] FILE...
-// FILE holds one problem a line. -n: tactics of each problem (3: the best estimated one and a spread; 0: all). -t: times every tactic
-// too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill is a failure. All is compiled first, in parallel; then children of this process run the problems, so that a kernel
-// that ruins its context or hangs costs one problem. Prints PASS/FAIL lines on stderr and one JSON object on stdout; exit 0 when all passed.
+//   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET [-o FOLDER]] [-k KERNEL] [-n TACTICS] [-j THREADS] [-t] FILE...
+// FILE holds one problem a line. -n: tactics of each problem (3: the best estimated one and a spread; 0: all), -k: of one kernel.
+// -t: times every tactic too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill
+// is a failure; -o: keeps the machine code. All is compiled first, in parallel, by a child; then other children run the problems, so that a kernel that ruins its
+// context or hangs costs one problem. This process itself never opens the driver or NVRTC: CUDA does not survive a fork. Prints PASS/FAIL
+// lines on stderr and one JSON object on stdout; exit 0 when all passed.
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,7 +22,7 @@
 #include "base/thread.h"
 #include "kernels/source.h"
 
-enum { GUARD = 4096, PROBLEMS_MAX = 1024, TACTICS_MAX = 4096, LINE_MAX_BYTES = 2048, REPEATS = 20, DEADLINE_S = 60 };
+enum { CODE_MAX = 1 << 20, GUARD = 4096, PROBLEMS_MAX = 1024, TACTICS_MAX = 4096, LINE_MAX_BYTES = 2048, REPEATS = 20, DEADLINE_S = 60 };
 
 extern const hone_source hone_source_nvrtc;
 
@@ -30,6 +32,15 @@ typedef struct outcome {               // in memory shared with the children
     int registers, spill_bytes;
     char why[200];
 } outcome;
+
+typedef struct parcel {                // what a compiler made, in memory that it shares with this process
+    bool is_done;
+    hone_status status;
+    char why[200];
+    double compile_ms;
+    hone_blob blob;
+    unsigned char code[CODE_MAX];
+} parcel;
 
 typedef struct job {                   // one tactic of one problem
     int problem;
@@ -48,9 +59,10 @@ static struct {
     outcome *outcomes;
     atomic_int *next;                  // problem that a child works on, shared
     hone_target target;
-    const char *device;
+    const char *device, *kernel;
     int most, threads;
     bool times, compiles_only;
+    const char *folder;                // where machine code is kept; NULL: nowhere
 } all = {.device = "cuda", .most = 3};
 
 // ---- choosing and compiling
@@ -61,7 +73,7 @@ typedef struct gathering { const hone_problem *problem; candidate *found; int n;
 static hone_status gather(void *user, const hone_tactic *tactic)
 {
     gathering *g = user;
-    if (g->n == TACTICS_MAX) return HONE_OK;
+    if (g->n == TACTICS_MAX || (all.kernel && strcmp(all.kernel, tactic->kernel))) return HONE_OK;
     g->found[g->n].tactic = *tactic;
     g->found[g->n++].ns = hone_source_nvrtc.estimate_ns(g->problem, tactic, &all.target);
     return HONE_OK;
@@ -101,6 +113,7 @@ static void choose(int index)
     hone_status status = hone_problem_parse(all.problems[index], &problem);
     if (!status) status = hone_source_nvrtc.space(&problem, &all.target, NULL, &space);
     if (!status) status = hone_space_each(&hone_source_nvrtc, &problem, &all.target, &space, gather, &g);
+    if (!status && !g.n && all.kernel) return;         // problems of other kernels
     if (!status && !g.n) status = hone_fail(HONE_DECLINED, "the space is empty");
     if (status) {
         add_failure(index);
@@ -111,33 +124,68 @@ static void choose(int index)
     for (int k = 0; k < n; k++) add_job(index, &found[(int64_t)k * g.n / n]);
 }
 
-static void compile(job *j)
+static void *share(size_t size_bytes)
 {
-    if (j->status) return;
+    void *memory = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory != MAP_FAILED) return memory;
+    perror("shared memory");
+    exit(2);
+}
+
+static void compile(const job *j, parcel *to)
+{
     hone_problem *problem = hone_alloc(sizeof *problem);
     int64_t begin = hone_clock_ns();
-    j->status = hone_problem_parse(all.problems[j->problem], problem);
-    if (!j->status) j->status = hone_source_nvrtc.compile(problem, &j->tactic, &all.target, &j->blob);
-    if (j->status) snprintf(j->why, sizeof j->why, "%s", hone_error_text());
-    j->compile_ms = (double)(hone_clock_ns() - begin) / 1e6;
+    to->status = hone_problem_parse(all.problems[j->problem], problem);
+    if (!to->status) to->status = hone_source_nvrtc.compile(problem, &j->tactic, &all.target, &to->blob);
+    if (!to->status && to->blob.size_bytes > CODE_MAX) to->status = hone_fail(HONE_INTERNAL, "its code is larger than a parcel");
+    if (to->status) snprintf(to->why, sizeof to->why, "%s", hone_error_text());
+    else memcpy(to->code, to->blob.data, to->blob.size_bytes);
+    to->compile_ms = (double)(hone_clock_ns() - begin) / 1e6;
+    to->is_done = true;
     hone_free(problem);
 }
+
+static parcel *parcels;
 
 static void *compile_some(void *user)
 {
     atomic_int *next = user;
-    for (int k; (k = atomic_fetch_add(next, 1)) < all.n_jobs;) compile(&all.jobs[k]);
+    for (int k; (k = atomic_fetch_add(next, 1)) < all.n_jobs;)
+        if (!all.jobs[k].status) compile(&all.jobs[k], &parcels[k]);
     return NULL;
 }
 
-// Threads of our own, not the pool's: the children that follow could not use the pool.
-static void compile_all(void)
+static void compile_in_threads(void)
 {
     pthread_t threads[64];
     atomic_int next = 0;
     int n = all.threads < 64 ? all.threads : 64;
     for (int k = 0; k < n; k++) pthread_create(&threads[k], NULL, compile_some, &next);
     for (int k = 0; k < n; k++) pthread_join(threads[k], NULL);
+}
+
+static void unpack(job *j, parcel *from)
+{
+    if (j->status) return;
+    j->status = from->is_done ? from->status : HONE_INTERNAL;
+    snprintf(j->why, sizeof j->why, "%s", from->is_done ? from->why : "the compiler ended without an answer");
+    j->compile_ms = from->compile_ms;
+    j->blob = from->blob;
+    j->blob.data = from->code;
+}
+
+static void compile_all(void)
+{
+    parcels = share(sizeof *parcels * (size_t)(all.n_jobs + 1));
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        compile_in_threads();
+        _exit(0);
+    }
+    waitpid(pid, NULL, 0);
+    for (int k = 0; k < all.n_jobs; k++) unpack(&all.jobs[k], &parcels[k]);
 }
 
 // ---- running
@@ -281,11 +329,19 @@ static void print_outcome(const job *j, const outcome *o)
     fprintf(stderr, "  | %s\n", all.problems[j->problem]);
 }
 
+static bool has_jobs(int problem)
+{
+    for (int k = 0; k < all.n_jobs; k++)
+        if (all.jobs[k].problem == problem) return true;
+    return false;
+}
+
 // false: the context is spoilt.
 static bool run_problem(hone_device *device, int index)
 {
     static bench b;
     bool is_sound = true;
+    if (!has_jobs(index)) return true;
     memset(&b, 0, sizeof b);
     b.device = device;
     alarm(DEADLINE_S);
@@ -394,6 +450,15 @@ static int print_summary(double compile_s, double run_s)
     return failed != 0;
 }
 
+static void write_code(const hone_blob *blob, int number)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%04d.cubin", all.folder, number);
+    FILE *file = fopen(path, "w");
+    if (!file || fwrite(blob->data, 1, blob->size_bytes, file) != blob->size_bytes) fprintf(stderr, "cannot write %s\n", path);
+    if (file) fclose(file);
+}
+
 // Without a device: what was compiled, and with what.
 static int print_compiled(double seconds)
 {
@@ -406,6 +471,7 @@ static int print_compiled(double seconds)
         hone_tactic_print(&j->tactic, text);
         printf("%s %s  %d registers, %d bytes spilled, %zu bytes, %.0f ms  %s | %s\n", is_bad ? "FAIL" : "ok  ", text, j->blob.registers,
                j->blob.spill_bytes, j->blob.size_bytes, j->compile_ms, j->why, all.problems[j->problem]);
+        if (all.folder && !j->status) write_code(&j->blob, k);
         failed += is_bad;
         slowest = fmax(slowest, j->compile_ms);
     }
@@ -429,7 +495,7 @@ static int read_problems(const char *path)
 // The device's spelling, found in a child so that this process never opens the driver.
 static int find_target(void)
 {
-    hone_target *shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    hone_target *shared = share(sizeof *shared);
     int state = 0;
     pid_t pid = fork();
     if (pid == 0) {
@@ -454,6 +520,8 @@ int main(int argc, char **argv)
         if (!strcmp(argv[k], "-d") && k + 1 < argc) all.device = argv[++k];
         else if (!strcmp(argv[k], "-n") && k + 1 < argc) all.most = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-j") && k + 1 < argc) all.threads = atoi(argv[++k]);
+        else if (!strcmp(argv[k], "-o") && k + 1 < argc) all.folder = argv[++k];
+        else if (!strcmp(argv[k], "-k") && k + 1 < argc) all.kernel = argv[++k];
         else if (!strcmp(argv[k], "-t")) all.times = true;
         else if (!strcmp(argv[k], "-c") && k + 1 < argc) {
             all.compiles_only = true;
@@ -467,8 +535,8 @@ int main(int argc, char **argv)
     compile_all();
     int64_t compiled = hone_clock_ns();
     if (all.compiles_only) return print_compiled((double)(compiled - begin) / 1e9);
-    all.outcomes = mmap(NULL, sizeof *all.outcomes * (size_t)(all.n_jobs + 1), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    all.next = mmap(NULL, sizeof *all.next, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    all.outcomes = share(sizeof *all.outcomes * (size_t)(all.n_jobs + 1));
+    all.next = share(sizeof *all.next);
     int status = run_all();
     return print_summary((double)(compiled - begin) / 1e9, (double)(hone_clock_ns() - compiled) / 1e9) || status;
 }

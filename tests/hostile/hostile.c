@@ -215,7 +215,7 @@ static hone_status run(hone_runnable *runnable, hone_stream *stream, void *const
     return faults[self->fault](&a);
 }
 
-static const hone_runnable_api api = {wake, run, sleep_runnable, free_runnable};
+static const hone_runnable_api api = {.wake = wake, .run = run, .sleep = sleep_runnable, .free = free_runnable};
 
 static hone_status prepare(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
                            hone_runnable **runnable)

@@ -6,9 +6,13 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 grep -v '^ *#' tests/cases/nvrtc.txt | grep . > "$folder/all"
 split -n r/2 "$folder/all" "$folder/part."
+# Large tiles are for large problems: a device of one multiprocessor is given them for small ones.
+large=(-m 1 -n 20 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmul a=bf16:132x264 b=bf16:136x132 trans_a=1 trans_b=1'
+       -k conv_wgmma 'conv x=f16:1x12x12x56:nhwc w=f16:136x3x3x56:nhwc b=f16:136 pad=1')
 for part in a b; do
     mkdir "$folder/$part"
-    "$B/tests/gpu_nvrtc_emulate" "$folder/$part" -n "${TACTICS:-1}" -s "${SEED:-1}" "$folder/part.a$part" > "$folder/out.$part" 2>&1 &
+    [ $part = a ] && more=("${large[@]}") || more=()
+    "$B/tests/gpu_nvrtc_emulate" "$folder/$part" -n "${TACTICS:-1}" -s "${SEED:-1}" "$folder/part.a$part" "${more[@]}" > "$folder/out.$part" 2>&1 &
 done
 wait
 grep -h -v -E '^ok|passed,' "$folder"/out.*

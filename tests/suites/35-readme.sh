@@ -23,7 +23,9 @@ while IFS= read -r line; do
 done <<<"$tour"
 check "README has a tour" [ "$lines" -ge 6 ]
 
-documents=(README.md SECURITY.md docs/*.md)
+check "README's figures are those of bench/results" build/venv/bin/python bench/table.py --check
+
+documents=(README.md SECURITY.md bench/README.md docs/*.md)
 for document in "${documents[@]}"; do
     while IFS= read -r link; do
         [ -z "$link" ] || check "$document links to $link" [ -e "$(dirname "$document")/$link" ]
@@ -34,7 +36,7 @@ done
 for document in "${documents[@]}"; do
     while IFS= read -r path; do
         [ -z "$path" ] || check "$document names $path" [ -e "$path" ]
-    done <<<"$(grep -oE '`(base|kernels|db|profiler|tuner|engine|reports|tests|docs|examples|include)/[a-z0-9_/.-]+\.[a-z]+`' "$document" | tr -d '`' | sort -u)"
+    done <<<"$(grep -oE '`(base|kernels|db|profiler|tuner|engine|reports|tests|docs|examples|include|bench)/[a-z0-9_/.-]+\.[a-z]+`' "$document" | tr -d '`' | sort -u)"
 done
 
 # Every verb of the table has its row, and every option that a verb knows stands in it.

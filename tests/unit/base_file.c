@@ -61,6 +61,7 @@ static void writes_and_reads(void **state)
     (void)state;
     assert_int_equal(hone_file_write(at("a"), "12345", 5), HONE_OK);
     assert_int_equal(hone_file_write(at("a"), "67", 2), HONE_OK);
+    assert_int_equal(hone_file_write_pieces(at("a"), (hone_piece[]){{"6", 1}, {"", 0}, {"7", 1}}, 3), HONE_OK);
     assert_int_equal(hone_file_write(at("empty"), "", 0), HONE_OK);
     check_folder("a empty ");      // no temporary is left
     assert_int_equal(hone_file_read(at("a"), 2, &data, &size), HONE_OK);

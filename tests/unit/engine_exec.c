@@ -51,6 +51,29 @@ static void random_networks_equal_the_reference(void **state)
     }
 }
 
+// Where a last step that writes single precision costs next to nothing, no conversion stands behind it, not even behind a reshape.
+static void outputs_leave_without_a_conversion(void **state)
+{
+    (void)state;
+    for (int view = 0; view < 2; view++) {
+        stage s;
+        hone_exec *exec;
+        maker_begin(&s.m, 5);
+        int x = maker_input(&s.m, "x", HONE_F32, 2, (int64_t[]){3, 8}), w = maker_constant(&s.m, 2, (int64_t[]){8, 6}, 0.4);
+        int y = maker_unary(&s.m, "relu", "", maker_binary(&s.m, "matmul", x, w));
+        maker_output(&s.m, view ? maker_unary(&s.m, "reshape", "shape=18", y) : y);
+        maker_end(&s.m);
+        build_stage(&s, "fp16", 1, 5, "relu x=$0 out=f32");
+        assert_int_equal(s.plan->n_steps, 2);                     // the input's conversion and the product
+        assert_non_null(strstr(s.plan->steps[1].problem, "out=f32"));
+        OK(hone_exec_new(s.engine, NULL, &exec));
+        maker_run(exec, s.plan, 5);
+        assert_true(maker_error(exec, s.plan, s.want) <= 5e-3);
+        hone_exec_free(exec);
+        close_stage(&s);
+    }
+}
+
 static void lanes_give_the_same_bits(void **state)
 {
     (void)state;
@@ -120,6 +143,83 @@ static void steps_are_timed_and_verified(void **state)
     assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
     hone_exec_free(exec);
     close_stage(&s);
+}
+
+// ---- steps that start before the one ahead of them has ended
+
+static int followed, let;
+static const hone_runnable_api *plain_api;
+
+static hone_status count_chain(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
+                               bool follows, bool lets_next)
+{
+    followed += follows;
+    let += lets_next;
+    return plain_api->run(runnable, stream, operands, outputs, workspace);
+}
+
+// Says of the runnables of every step that they can follow, and of all but that of `plain` that they are worth it.
+static void let_follow(hone_engine *engine, hone_runnable_api *api, int plain)
+{
+    plain_api = engine->runnables[0]->api;
+    *api = *plain_api;
+    api->chain = count_chain;
+    for (int s = 0; s < engine->plan->n_steps; s++) {
+        hone_runnable *runnable = engine->runnables[s];
+        assert_non_null(runnable);
+        assert_true(runnable->api == plain_api || runnable->api == api);
+        runnable->api = api;
+        runnable->starts_early = true;
+    }
+    engine->runnables[plain]->starts_early = false;
+}
+
+static bool should_follow(const hone_exec *exec, int step)
+{
+    const hone_plan *plan = exec->engine->plan;
+    int before = step - 1;
+    while (before >= 0 && plan->steps[before].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) before--;
+    for (int k = 0; k < plan->steps[step].n_waits; k++)
+        if (plan->steps[plan->steps[step].waits[k]].lane % exec->n_streams != plan->steps[step].lane % exec->n_streams) return false;
+    return before >= 0 && exec->engine->runnables[step]->starts_early;
+}
+
+static void steps_follow_kernels_of_their_stream(void **state)
+{
+    int kept_back = 0, total = 0;
+    (void)state;
+    for (uint64_t seed = 30; seed < 42; seed++) {
+        stage s;
+        hone_exec *exec;
+        hone_runnable_api api;
+        maker_images(&s.m, seed, 16);
+        build_stage(&s, "fp32", 4, seed, "ref");
+        let_follow(s.engine, &api, s.plan->n_steps / 2);
+        for (int lanes = 1; lanes <= 4; lanes *= 4) {
+            int expected = 0;
+            OK(hone_exec_new(s.engine, &(hone_exec_options){.lanes = lanes}, &exec));
+            for (int k = 0; k < s.plan->n_steps; k++) {
+                assert_int_equal(exec->links[k].follows, should_follow(exec, k));
+                expected += exec->links[k].follows;
+                kept_back += k > 0 && !exec->links[k].follows;
+            }
+            followed = let = 0;
+            maker_run(exec, s.plan, seed);
+            assert_int_equal(followed, expected);
+            assert_int_equal(let, expected);
+            assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+            total += followed;
+            hone_exec_free(exec);
+        }
+        followed = 0;
+        OK(hone_exec_new(s.engine, &(hone_exec_options){.no_dependent = true}, &exec));
+        maker_run(exec, s.plan, seed);
+        assert_int_equal(followed, 0);
+        hone_exec_free(exec);
+        for (int k = 0; k < s.plan->n_steps; k++) s.engine->runnables[k]->api = plain_api;
+        close_stage(&s);
+    }
+    if (total < 20 || kept_back < 20) fail_msg("%d followed, %d kept back", total, kept_back);
 }
 
 // ---- refusals
@@ -271,6 +371,31 @@ out:
     return status;
 }
 
+// Slots on a stream of the caller's queue behind one another there, and leave it to him.
+static void slots_share_a_stream_of_the_callers(void **state)
+{
+    (void)state;
+    stage s;
+    hone_exec *slots[2];
+    hone_stream *stream = NULL;
+    maker_images(&s.m, 31, 16);
+    build_stage(&s, "fp32", 4, 31, NULL);
+    OK(s.device->api->stream(s.device, &stream, true));
+    for (int k = 0; k < 2; k++) {
+        OK(hone_exec_new(s.engine, &(hone_exec_options){.stream = stream}, &slots[k]));
+        maker_run(slots[k], s.plan, 31);
+    }
+    for (int k = 0; k < 6; k++) OK(hone_exec_start(slots[k % 2]));
+    OK(s.device->api->sync(s.device, stream));
+    for (int k = 0; k < 2; k++) {
+        assert_true(maker_error(slots[k], s.plan, s.want) <= 1e-5);
+        hone_exec_free(slots[k]);
+    }
+    OK(s.device->api->sync(s.device, stream));
+    OK(s.device->api->stream(s.device, &stream, false));
+    close_stage(&s);
+}
+
 static void *work(void *user)
 {
     worker *w = user;
@@ -309,13 +434,15 @@ int test_engine_exec(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_networks_equal_the_reference),
+        cmocka_unit_test(outputs_leave_without_a_conversion),
         cmocka_unit_test(lanes_give_the_same_bits),
         cmocka_unit_test(keep_holds_every_value),
-        cmocka_unit_test(steps_are_timed_and_verified),
+        cmocka_unit_test(steps_are_timed_and_verified), cmocka_unit_test(steps_follow_kernels_of_their_stream),
         cmocka_unit_test(other_libraries_are_named),
         cmocka_unit_test(ports_are_checked),
         cmocka_unit_test(too_many_slots_are_told_to_wait),
         cmocka_unit_test(failing_allocations_leave_nothing),
+        cmocka_unit_test(slots_share_a_stream_of_the_callers),
         cmocka_unit_test(slots_come_and_go_in_threads),
     };
     return cmocka_run_group_tests_name("engine_exec", tests, NULL, NULL);

@@ -2,6 +2,7 @@
 // What rules propose computes the same as the nodes it replaces: every group of random networks, and attention in the forms that
 // exporters write, with near misses that must not be taken for it.
 #include "engine/group_priv.h"
+#include "engine/join_priv.h"
 #include "tests/unit/graph_maker.h"
 
 typedef struct values {
@@ -164,6 +165,23 @@ static void attention_is_found_and_equal(void **state)
     }
 }
 
+// In a network whose q, k and v are one product's parts, attention comes bare, with its heads, and with the parts.
+static void parts_of_a_joint_projection_are_taken_in(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        maker m;
+        hone_join *join;
+        maker_transformer(&m, seed, 2);
+        OK(hone_join_new(m.graph, &join));
+        hone_join_fill(join);
+        assert_int_equal(check_graph(m.graph, seed, "attention"), 4);
+        assert_int_equal(check_graph(hone_join_graph(join), seed, "attention"), 6);
+        hone_join_free(join);
+        hone_graph_free(m.graph);
+    }
+}
+
 // The same with one thing that makes it something else; whatever is still proposed must compute its exit.
 static void near_misses_are_not_taken(void **state)
 {
@@ -197,6 +215,7 @@ int test_engine_rules(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_group_computes_its_exit),
         cmocka_unit_test(attention_is_found_and_equal),
+        cmocka_unit_test(parts_of_a_joint_projection_are_taken_in),
         cmocka_unit_test(near_misses_are_not_taken),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);

@@ -13,7 +13,7 @@
 
 static void reads_a_head(void **state)
 {
-    static const char text[] = "// essay\n//! kernel thing 3\n//! form matmul\n//! dtype f16 bf16\n//! arch 90\n//! param bm 16 32\n//! param on 0 1\n"
+    static const char text[] = "// essay\n//! kernel thing 3\n//! form matmul\n//! dtype f16 bf16\n//! arch 90a\n//! machine more.cuh\n//! param bm 16 32\n//! param on 0 1\n"
                                "//! require bm > 16 || on\n//! define BM bm\n//! arg M m\n//! real EPS epsilon\n//! grid ceil(m, bm); 2\n//! block bm * 2\n"
                                "//! shared 7\n//! macs 5\nint code;\n";
     static hone_kernel_head head;
@@ -23,6 +23,8 @@ static void reads_a_head(void **state)
     assert_int_equal(head.version, 3);
     assert_string_equal(head.dtypes, "f16 bf16");
     assert_int_equal(head.arch, 90);
+    assert_true(head.is_arch_alone);
+    assert_string_equal(head.machine, "more.cuh");
     assert_int_equal(head.n_params, 2);
     assert_int_equal(head.params[0].n, 2);
     assert_int_equal(head.params[0].values[1], 32);
@@ -76,7 +78,10 @@ static void heads_of_the_tree(void **state)
         assert_ptr_equal(hone_kernel_find(heads[k].name), &heads[k]);
         const char *included = *heads[k].include ? hone_cuda_text_find(heads[k].include) : "";
         assert_non_null(included);
+        if (*heads[k].machine) assert_non_null(hone_cuda_text_find(heads[k].machine));
+        assert_null(strstr(included, "#include"));
         assert_true(strstr(heads[k].text, "hone_kernel(") || strstr(included, "hone_kernel("));
+        if (!strstr(heads[k].text, "hone_follow(p)") && !strstr(included, "hone_follow(p)")) fail_msg("%s never calls hone_follow", heads[k].name);
     }
     assert_null(hone_kernel_find("nothing"));
 }
@@ -106,6 +111,7 @@ static void print_version(const hone_kernel_head *head, char line[128])
     char hex[HONE_ID_TEXT];
     hone_hash_init(&hash);
     add_code(&hash, hone_cuda_text_find("ptx.cuh"));
+    if (*head->machine) add_code(&hash, hone_cuda_text_find(head->machine));
     add_code(&hash, hone_cuda_text_find("hone.cuh"));
     if (*head->include) add_code(&hash, hone_cuda_text_find(head->include));
     add_code(&hash, head->text);

@@ -117,6 +117,20 @@ static void exact_f32_uses_no_tensor_cores(void **state)
     assert_true(n > 0);
 }
 
+// Hopper's instructions ended with it: neither older nor newer devices are offered them.
+static void wgmma_is_for_hopper_alone(void **state)
+{
+    static const struct { const char *arch; bool has; } cases[] = {{"sm_80", false}, {"sm_90", true}, {"sm_100", false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool found = false;
+        set_target(cases[i].arch);
+        assert_int_equal(enumerate("matmul a=f16:4096x768 b=f16:768x3072"), HONE_OK);
+        for (int k = 0; k < n_tactics; k++) found |= !strcmp(tactics[k].kernel, "gemm_wgmma");
+        if (found != cases[i].has) fail_msg("gemm_wgmma on %s: %d", cases[i].arch, found);
+    }
+}
+
 static void old_versions_are_refused(void **state)
 {
     (void)state;
@@ -191,6 +205,102 @@ static void text_does_not_depend_on_sizes(void **state)
     assert_string_not_equal(first, second);
 }
 
+// ---- who may start early: what the machine code says of itself, not what today's text would
+
+typedef struct spy {
+    hone_device base;
+    hone_launch launch;
+    unsigned char params[HONE_ARGS_BYTES];
+    char entry[32];
+} spy;
+
+static hone_status spy_load(hone_device *device, const void *image, size_t size_bytes, const char *name, hone_module **module, hone_function **function)
+{
+    (void)image, (void)size_bytes;
+    snprintf(((spy *)device)->entry, sizeof ((spy *)device)->entry, "%s", name);
+    *module = (hone_module *)device;
+    *function = (hone_function *)device;
+    return HONE_OK;
+}
+
+static void spy_unload(hone_device *device, hone_module *module)
+{
+    (void)device, (void)module;
+}
+
+static hone_status spy_launch(hone_device *device, hone_stream *stream, hone_function *function, const hone_launch *launch)
+{
+    spy *s = (spy *)device;
+    (void)stream, (void)function;
+    s->launch = *launch;
+    memcpy(s->params, launch->params, launch->params_bytes);
+    return HONE_OK;
+}
+
+static hone_runnable *prepared(spy *s, const char *code)
+{
+    static const hone_device_api api = {.kind = "cuda", .load = spy_load, .unload = spy_unload, .launch = spy_launch};
+    hone_runnable *runnable = NULL;
+    hone_blob blob = {.data = (void *)(uintptr_t)code, .size_bytes = strlen(code) + 1};
+    *s = (spy){.base = {.api = &api, .target = target}};
+    assert_int_equal(hone_source_nvrtc.prepare(&problem, &tactics[0], &s->base, &blob, &runnable), HONE_OK);
+    assert_int_equal(runnable->api->wake(runnable), HONE_OK);
+    assert_int_equal(runnable->kernels, 1);
+    return runnable;
+}
+
+static bool lets_next(const spy *s)
+{
+    int32_t last[2];
+    memcpy(last, s->params + s->launch.params_bytes - 8, 8);
+    return last[0] || last[1];
+}
+
+static void code_says_whether_it_follows(void **state)
+{
+    spy s;
+    char x[8], out[8];
+    void *operands[] = {x}, *outputs[] = {out};
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("relu x=f16:4096"), HONE_OK);
+    hone_runnable *old = prepared(&s, "made before: hone_kernel");
+    assert_true(!old->api->chain && !old->starts_early);
+    assert_string_equal(s.entry, "hone_kernel");
+    assert_int_equal(old->api->run(old, NULL, operands, outputs, NULL), HONE_OK);
+    size_t old_bytes = s.launch.params_bytes;
+    assert_false(s.launch.dependent);
+    old->api->free(old);
+
+    hone_runnable *new = prepared(&s, "made now: hone_follower");
+    assert_true(new->api->chain && new->starts_early);
+    assert_string_equal(s.entry, "hone_follower");
+    assert_int_equal(new->api->run(new, NULL, operands, outputs, NULL), HONE_OK);
+    assert_true(s.launch.params_bytes >= old_bytes && s.launch.params_bytes <= old_bytes + 8);
+    bool plain = lets_next(&s);
+    assert_false(s.launch.dependent);
+    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, true, false), HONE_OK);
+    assert_true(s.launch.dependent && lets_next(&s) == plain);
+    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, false, true), HONE_OK);
+    assert_true(!s.launch.dependent && lets_next(&s));
+    new->api->free(new);
+}
+
+static void text_follows_on_hopper_only(void **state)
+{
+    hone_text out;
+    hone_args args;
+    (void)state;
+    set_target("sm_90");
+    assert_non_null(strstr(tail_of("relu x=f16:4096", &out, &args), "#define HONE_FOLLOWS 1"));
+    assert_true(args.follows);
+    hone_text_clear(&out);
+    set_target("sm_80");
+    assert_non_null(strstr(tail_of("relu x=f16:4096", &out, &args), "#define HONE_FOLLOWS 0"));
+    assert_false(args.follows);
+    hone_text_clear(&out);
+}
+
 // ---- compiling, with no GPU: a sample; all of it is tests/kernels_compile.sh
 
 typedef struct task {
@@ -203,6 +313,8 @@ static task tasks[] = {
     {.arch = "sm_80", .text = "conv x=bf16:8x56x56x64:nhwc w=bf16:64x3x3x64:nhwc pad=1", .kernel = "conv_tile"},
     {.arch = "sm_90", .text = "conv x=f32:1x56x56x3:nhwc w=f32:64x3x3x3:nhwc b=f32:64", .kernel = "conv_ffma"},
     {.arch = "sm_90", .text = "matmul a=f16:128x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_tile"},
+    {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_wgmma"},
+    {.arch = "sm_90", .text = "conv x=bf16:128x14x14x256:nhwc w=bf16:256x3x3x256:nhwc b=bf16:256 pad=1 | relu x=$0", .kernel = "conv_wgmma"},
     {.arch = "sm_80", .text = "matmul a=f32:128x768 b=f32:768x3072 math=tf32", .kernel = "gemm_tile"},
     {.arch = "sm_90", .text = "matmul a=f32:512x512 b=f32:512x512", .kernel = "gemm_ffma"},
     {.arch = "sm_90", .text = "matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1", .kernel = "gemv_rows"},
@@ -256,8 +368,10 @@ int test_nvrtc_source(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spaces_are_legal), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(probes),
-        cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused), cmocka_unit_test(tails),
-        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(compiles_without_spills),
+        cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused),
+        cmocka_unit_test(wgmma_is_for_hopper_alone), cmocka_unit_test(tails),
+        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
+        cmocka_unit_test(text_follows_on_hopper_only), cmocka_unit_test(compiles_without_spills),
     };
     return cmocka_run_group_tests_name("nvrtc_source", tests, NULL, NULL);
 }

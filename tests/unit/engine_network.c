@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// What was measured inside a network chooses among its tactics: of this network only, where it is decisive, and never the fusions.
+#include "tests/unit/graph_maker.h"
+
+enum { SAMPLES = 9 };
+
+typedef struct stage {
+    maker m;
+    hone_device *device;
+    hone_store *store;
+    hone_id run;
+    char spelling[256], mode[HONE_NETWORK_MODE];
+    const char *problem;
+    char rival[HONE_TACTIC_TEXT];
+} stage;
+
+static hone_status take_first(void *user, const hone_tactic *tactic)
+{
+    hone_tactic_print(tactic, user);
+    return HONE_MISS;                  // enough
+}
+
+// A tactic of source cpu for a step's problem; false when it has none.
+static bool find_rival(stage *s, const char *spelling)
+{
+    static hone_problem problem;
+    static hone_space space;
+    const hone_source *cpu = hone_source_find("cpu");
+    memset(&space, 0, sizeof space);
+    *s->rival = 0;
+    OK(hone_problem_parse(spelling, &problem));
+    if (cpu->space(&problem, &s->device->target, NULL, &space) == HONE_OK)
+        (void)hone_space_each(cpu, &problem, &s->device->target, &space, take_first, s->rival);
+    hone_space_clear(&space);
+    return *s->rival != 0;
+}
+
+static void open_stage(stage *s)
+{
+    hone_precision_set set;
+    hone_run run = {.start_unix_ms = 2, .options = "", .effort = "full", .writer = "local", .sequence = 2, .private_host = "", .private_gpu_uuid = ""};
+    OK(hone_device_open("cpu", &s->device));
+    maker_images(&s->m, 3, 12);
+    s->store = maker_store(s->m.graph, s->device, "fp32", 3, 8, NULL);
+    OK(hone_store_put_run(s->store, &run, &s->run));
+    hone_target_print(&s->device->target, s->spelling, sizeof s->spelling);
+    OK(hone_precision_set_parse("fp32", &set));
+    hone_network_mode(hone_graph_digest(s->m.graph), s->spelling, &set, s->mode);
+}
+
+static void close_stage(stage *s)
+{
+    hone_store_close(s->store);
+    hone_graph_free(s->m.graph);
+    hone_device_close(s->device);
+}
+
+static void put(const stage *s, const char *mode, const char *tactic, double ns, double spread)
+{
+    double samples[SAMPLES];
+    for (int k = 0; k < SAMPLES; k++) samples[k] = ns + spread * (k - SAMPLES / 2) / (SAMPLES / 2);
+    hone_measurement row = {.run = s->run, .device = s->spelling, .toolchain = s->device->toolchain, .depends = "", .problem = s->problem,
+        .tactic = tactic, .mode = mode, .verdict = HONE_VERDICT_OK, .timer = "cpu", .median_ns = ns, .mad_ns = spread / 2, .min_ns = samples[0],
+        .error = 1e-7, .clock_mhz = -1, .temperature_c = -1, .power_w = -1, .throttle = "", .registers = -1, .artifact = "", .note = "",
+        .samples_ns = samples, .sample_count = SAMPLES};
+    OK(hone_store_put_measurement(s->store, &row, NULL));
+}
+
+// Builds, and holds that all steps of the problem run this tactic and that the plan has the steps it had.
+static void expect(const stage *s, const hone_plan *before, const char *tactic)
+{
+    hone_plan *plan = maker_build(s->m.graph, s->store, s->device, "fp32", 1);
+    assert_int_equal(plan->n_steps, before->n_steps);
+    assert_true(plan->predicted_ns == before->predicted_ns);
+    for (int k = 0; k < plan->n_steps; k++) {
+        assert_string_equal(plan->steps[k].problem, before->steps[k].problem);
+        assert_string_equal(plan->steps[k].tactic, strcmp(plan->steps[k].problem, s->problem) ? before->steps[k].tactic : tactic);
+    }
+    hone_plan_free(plan);
+}
+
+static void the_network_decides_among_tactics(void **state)
+{
+    stage s;
+    int step = 0;
+    char other[HONE_NETWORK_MODE];
+    (void)state;
+    open_stage(&s);
+    hone_plan *before = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
+    while (step < before->n_steps && !find_rival(&s, before->steps[step].problem)) step++;
+    assert_true(step < before->n_steps);
+    s.problem = before->steps[step].problem;
+    const char *single = before->steps[step].tactic;
+    double ns = before->steps[step].predicted_ns;
+    put(&s, "single cold", s.rival, ns * 1.1, 1);
+    expect(&s, before, single);
+    snprintf(other, sizeof other, "%s", s.mode);
+    other[5] = other[5] == '0' ? '1' : '0';
+    put(&s, other, single, ns, 10);                    // another network's
+    put(&s, other, s.rival, ns * 0.8, 10);
+    expect(&s, before, single);
+    put(&s, s.mode, s.rival, ns * 0.8, ns * 0.3);
+    expect(&s, before, single);                        // nothing to compare it with
+    put(&s, s.mode, single, ns, ns * 0.3);
+    expect(&s, before, single);                        // faster, but not beyond doubt
+    for (int k = 1; k <= 12; k++) put(&s, s.mode, s.rival, ns * 0.8 + k, 10), put(&s, s.mode, single, ns + k, 10);
+    expect(&s, before, s.rival);
+    hone_plan_free(before);
+    close_stage(&s);
+}
+
+// A pin may name a problem instead of a layer.
+static void pins_name_problems(void **state)
+{
+    stage s;
+    hone_text missing;
+    hone_plan *plan = NULL;
+    int step = 0;
+    (void)state;
+    open_stage(&s);
+    hone_plan *before = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
+    while (step < before->n_steps && !find_rival(&s, before->steps[step].problem)) step++;
+    s.problem = before->steps[step].problem;
+    hone_pin pin = {s.problem, s.rival};
+    hone_build_options options = {.device = s.spelling, .toolchain = s.device->toolchain, .lanes = 1, .workspace_limit_bytes = -1, .pins = &pin, .n_pins = 1};
+    OK(hone_precision_set_parse("fp32", &options.precisions));
+    hone_text_init(&missing);
+    OK(hone_build(s.m.graph, s.store, &options, "net", &missing, &plan));
+    assert_string_equal(plan->steps[step].tactic, s.rival);
+    hone_plan_free(plan);
+    pin.layer = "relu x=f32:3";
+    assert_int_equal(hone_build(s.m.graph, s.store, &options, "net", &missing, &plan), HONE_USAGE);
+    hone_text_clear(&missing);
+    hone_plan_free(before);
+    close_stage(&s);
+}
+
+static void modes_are_of_network_device_and_precisions(void **state)
+{
+    hone_id network = {{1}}, another = {{2}};
+    hone_precision_set set, more;
+    char a[HONE_NETWORK_MODE], b[HONE_NETWORK_MODE];
+    (void)state;
+    OK(hone_precision_set_parse("fp16", &set));
+    OK(hone_precision_set_parse("fp16,fp32", &more));
+    hone_network_mode(&network, "cpu x", &set, a);
+    assert_memory_equal(a, "plan ", 5);
+    assert_int_equal(strlen(a), 5 + 64);
+    hone_network_mode(&network, "cpu x", &set, b);
+    assert_string_equal(a, b);
+    hone_network_mode(&another, "cpu x", &set, b);
+    assert_string_not_equal(a, b);
+    hone_network_mode(&network, "cpu y", &set, b);
+    assert_string_not_equal(a, b);
+    hone_network_mode(&network, "cpu x", &more, b);
+    assert_string_not_equal(a, b);
+}
+
+int test_engine_network(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_network_decides_among_tactics), cmocka_unit_test(pins_name_problems),
+        cmocka_unit_test(modes_are_of_network_device_and_precisions),
+    };
+    return cmocka_run_group_tests_name("engine_network", tests, NULL, NULL);
+}
