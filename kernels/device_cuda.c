@@ -193,13 +193,15 @@ static void free_memory(hone_device *device, void *memory)
 
 hone_status hone_cuda_alloc_host(hone_device *device, size_t size_bytes, void **memory)
 {
+    if (device->api != &hone_device_cuda) return (*memory = hone_alloc(size_bytes ? size_bytes : 1)) ? HONE_OK : HONE_NO_MEMORY;
     hone_status status = hone_cuda_use(device);
     return status ? status : hone_cuda_check(hone_cuda.MemHostAlloc(memory, size_bytes ? size_bytes : 1, 0), "cannot allocate host memory");
 }
 
 void hone_cuda_free_host(hone_device *device, void *memory)
 {
-    if (memory && !hone_cuda_use(device)) hone_cuda.MemFreeHost(memory);
+    if (device->api != &hone_device_cuda) hone_free(memory);
+    else if (memory && !hone_cuda_use(device)) hone_cuda.MemFreeHost(memory);
 }
 
 static hone_status copy(hone_device *device, hone_stream *stream, void *to, const void *from, size_t size_bytes, hone_copy_kind kind)

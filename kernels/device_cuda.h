@@ -9,6 +9,7 @@ hone_status hone_cuda_use(hone_device *device);                          // make
 void *hone_cuda_stream(hone_device *device, hone_stream *stream);        // CUstream; NULL stream: the device's own
 
 // Host memory that the device reads and writes when a copy's turn comes. From other host memory a copy to the device is taken when it is enqueued.
+// Ordinary memory for a device of another backend that calls itself cuda.
 hone_status hone_cuda_alloc_host(hone_device *device, size_t size_bytes, void **memory);       // hone_cuda_free_host
 void hone_cuda_free_host(hone_device *device, void *memory);                                   // NULL is legal
 
