@@ -25,6 +25,9 @@ void hone_map_close(hone_map *map);
 // Writes a temporary (host, pid, random) in the same folder, syncs, renames, syncs the folder.
 hone_status hone_file_write(const char *path, const void *data, size_t size_bytes);
 
+// Writes a new file whole, never over one that is there (then *made is false); mode 0600 for what only its owner may read.
+hone_status hone_file_make(const char *path, const void *data, size_t size_bytes, unsigned mode, bool *made);
+
 bool hone_path_exists(const char *path);
 bool hone_path_is_folder(const char *path);
 hone_status hone_folder_make(const char *path);                  // with parents; present is fine
