@@ -4,7 +4,8 @@
 // outside; the same rows and batch give the same text, whichever file they come from.
 //
 // A receiver opens a blob (pure, any thread, the expensive part), then puts it into its store (the thread of the store; may be one of many in a
-// group). Putting twice is putting once. What comes from a writer whom the store does not trust is set aside in `quarantine`
+// group). What a sender does: ask for the receiver's have; fetch its own batches that it lacks (it may have sent from another database);
+// make; send what is lacking. Putting twice is putting once. What comes from a writer whom the store does not trust is set aside in `quarantine`
 // as the blob it is: no query, build, dump or merge reads it, until a ruling admits the writer.
 #ifndef HONE_DB_BATCH_H
 #define HONE_DB_BATCH_H
@@ -24,6 +25,9 @@
 // One transaction; *made is how many batches. HONE_USAGE when the store knows a batch of this writer that it lacks the predecessor of (pull first).
 // Rows of the writer "local" (measured before there was a key) are not sent: they travel by dump and merge only.
 hone_status hone_batch_make(hone_store *store, const hone_key *key, size_t rows_max, int64_t *made);
+// Forgets the writer's batches from a sequence on, when the other side had taken another batch under that number: their rows stay, and
+// are named anew after what the other side has was fetched.
+hone_status hone_batch_unmake(hone_store *store, const hone_key *key, int64_t first);
 // The blob of a batch that the store has. HONE_MISS when it has none of that sequence. Caller frees *blob with hone_free.
 hone_status hone_batch_pack(hone_store *store, const char *writer, int64_t sequence, void **blob, size_t *size_bytes);
 

@@ -273,16 +273,30 @@ static hone_status flush(output *out)
     return status;
 }
 
-static hone_status print_row(output *out, const hone_fact_table *table, const hone_row *row)
+void hone_dump_print_row(hone_text *out, const hone_fact_table *table, const hone_row *row)
 {
     char id[HONE_ID_TEXT];
     hone_id_print(&row->id, id);
-    hone_text_printf(&out->text, "%s\t%.*s", table->name, HONE_DUMP_ID_DIGITS, id);
+    hone_text_printf(out, "%s\t%.*s", table->name, HONE_DUMP_ID_DIGITS, id);
     for (int i = 0; i < table->column_count; i++) {
-        hone_text_append(&out->text, "\t", 1);
-        printers[table->columns[i].kind](&out->text, &row->values[i]);
+        hone_text_append(out, "\t", 1);
+        printers[table->columns[i].kind](out, &row->values[i]);
     }
-    hone_text_append(&out->text, "\n", 1);
+    hone_text_append(out, "\n", 1);
+}
+
+void hone_dump_print_end(hone_text *out)
+{
+    char digits[HONE_ID_TEXT];
+    hone_id digest;
+    hone_hash_once(hone_text_get(out), out->size, &digest);
+    hone_id_print(&digest, digits);
+    hone_text_printf(out, "end\t%s\n", digits);
+}
+
+static hone_status print_row(output *out, const hone_fact_table *table, const hone_row *row)
+{
+    hone_dump_print_row(&out->text, table, row);
     return out->text.size < FLUSH_BYTES ? HONE_OK : flush(out);
 }
 

@@ -114,19 +114,29 @@ static hone_status (*const hashers[HONE_COLUMN_KINDS])(hone_hash *hash, const ho
     [HONE_COLUMN_PROBLEM] = hash_text, [HONE_COLUMN_TACTIC] = hash_text, [HONE_COLUMN_SAMPLES] = hash_samples,
 };
 
-hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id)
+static hone_status hash_columns(const char *word, const hone_fact_table *table, int count, const hone_cell *values, hone_id *id)
 {
     char head[64];
     hone_hash hash;
     hone_hash_init(&hash);
-    snprintf(head, sizeof head, "hone %s 1", table->name);
+    snprintf(head, sizeof head, "%s %s 1", word, table->name);
     hone_hash_add_text(&hash, head);
-    for (int i = 0; i < table->column_count; i++) {
+    for (int i = 0; i < count; i++) {
         hone_status status = hashers[table->columns[i].kind](&hash, &values[i]);
         if (status != HONE_OK) return status;
     }
     hone_hash_end(&hash, id);
     return HONE_OK;
+}
+
+hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id)
+{
+    return hash_columns("hone", table, table->column_count, values, id);
+}
+
+hone_status hone_row_claim(const hone_fact_table *table, const hone_cell *values, hone_id *claim)
+{
+    return hash_columns("hone claim", table, table->column_count - 1, values, claim);
 }
 
 // ---- spellings
@@ -287,8 +297,6 @@ static hone_status bind_value(hone_store *store, sqlite3_stmt *insert, int at, c
 {
     int64_t number = 0;
     hone_status status = HONE_OK;
-    if (column->kind == HONE_COLUMN_TEXT && value->size > TEXT_BYTES_MAX)
-        return hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", column->name, value->size, TEXT_BYTES_MAX);
     switch (column->kind) {
     case HONE_COLUMN_TEXT: sqlite3_bind_text(insert, at, value->size ? value->data : "", (int)value->size, SQLITE_STATIC); break;
     case HONE_COLUMN_INT: sqlite3_bind_int64(insert, at, value->integer); break;
@@ -347,12 +355,25 @@ static hone_status put_samples(hone_store *store, const hone_cell *samples)
     return status;
 }
 
+hone_status hone_row_check(const hone_fact_table *table, const hone_cell *values)
+{
+    hone_status status = HONE_OK;
+    for (int i = 0; i < table->column_count && status == HONE_OK; i++) {
+        hone_column_kind kind = table->columns[i].kind;
+        if (kind == HONE_COLUMN_TEXT && values[i].size > TEXT_BYTES_MAX)
+            status = hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", table->columns[i].name, values[i].size, TEXT_BYTES_MAX);
+        if (kind >= HONE_COLUMN_DEVICE && kind <= HONE_COLUMN_TACTIC)
+            status = hone_spelling_check(spellings[kind - HONE_COLUMN_DEVICE].name, values[i].data, values[i].size);
+    }
+    return status == HONE_OK && table->check ? table->check(values) : status;
+}
+
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added)
 {
     sqlite3_stmt *insert;
     bool answer;
     *added = 0;
-    hone_status status = table->check ? table->check(row->values) : HONE_OK;
+    hone_status status = hone_row_check(table, row->values);
     if (status == HONE_OK) status = hone_store_prepare(store, table->insert, &insert);
     if (status != HONE_OK) return status;
     sqlite3_bind_blob(insert, 1, &row->id, sizeof row->id, SQLITE_STATIC);

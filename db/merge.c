@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "db/fact_priv.h"
+#include "db/batch_priv.h"
 
 static hone_status merge_table(hone_store *store, hone_store *from, const hone_fact_table *table, int64_t *added)
 {
@@ -79,6 +79,7 @@ hone_status hone_store_merge(hone_store *store, hone_store *from, int64_t *added
     if (status != HONE_OK) return status;
     for (hone_store *at = from; at && status == HONE_OK; at = at->under)
         if (!is_same_file(store, at)) status = merge_layer(store, at, &new_rows);
+    if (status == HONE_OK && new_rows) status = hone_trust_settle(store);
     status = hone_store_end(store, status);
     if (status == HONE_OK) *added = new_rows;
     return status;

@@ -436,12 +436,18 @@ hone_status hone_store_find_measured(hone_store *store, const hone_measurement *
     return HONE_OK;
 }
 
+// Compared here and not in SQL, so that a row is held against its id before it is passed over.
+static bool is_asked(const hone_row *row, const hone_coverage *asked)
+{
+    return !strcmp(row->values[HONE_C_SOURCE].data, asked->source) && row->values[HONE_C_VERSION].integer == asked->version
+        && !strcmp(row->values[HONE_C_DEPENDS].data, asked->depends ? asked->depends : "");
+}
+
 static hone_status covers(hone_store *store, const hone_coverage *asked, bool *covered)
 {
     static const char sql[] = "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c"
-        " CROSS JOIN problem p ON p.number = c.problem CROSS JOIN device d ON d.number = c.device"
-        " WHERE c.device = (SELECT number FROM device WHERE spelling = ?) AND c.problem = (SELECT number FROM problem WHERE spelling = ?)"
-        " AND c.source = ? AND c.version = ? AND c.depends = ?";
+        " LEFT JOIN problem p ON p.number = c.problem LEFT JOIN device d ON d.number = c.device"
+        " WHERE c.device = (SELECT number FROM device WHERE spelling = ?) AND c.problem = (SELECT number FROM problem WHERE spelling = ?)";
     sqlite3_stmt *statement;
     hone_row found = {0};
     bool row;
@@ -452,13 +458,10 @@ static hone_status covers(hone_store *store, const hone_coverage *asked, bool *c
     if (status != HONE_OK) return status;
     sqlite3_bind_text(statement, 1, asked->device, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, asked->problem, -1, SQLITE_STATIC);
-    sqlite3_bind_text(statement, 3, asked->source, -1, SQLITE_STATIC);
-    sqlite3_bind_int(statement, 4, asked->version);
-    sqlite3_bind_text(statement, 5, asked->depends ? asked->depends : "", -1, SQLITE_STATIC);
     while (!*covered && (status = hone_store_step(store, statement, &row)) == HONE_OK && row) {
         status = hone_row_read_checked(store, &hone_facts[HONE_FACT_COVERAGE], statement, &found);
         if (status != HONE_OK) break;
-        *covered = hone_effort_level(found.values[HONE_C_EFFORT].data) >= level;
+        *covered = is_asked(&found, asked) && hone_effort_level(found.values[HONE_C_EFFORT].data) >= level;
     }
     sqlite3_reset(statement);
     return status;

@@ -10,7 +10,7 @@
 #include "base/arena.h"
 #include "db/store.h"
 
-#define HONE_STORE_SCHEMA 2               // user_version written by this program
+#define HONE_STORE_SCHEMA 3               // user_version written by this program
 #define HONE_STORE_APPLICATION 0x686f6e65 // application_id: "hone"
 #define HONE_ARTIFACT_MAX ((size_t)64 << 20)
 #define HONE_DUMP_MAX ((size_t)2 << 30)

@@ -257,18 +257,18 @@ static void a_newer_schema(void **state)
     int64_t added;
     fixture_fill(store, 0);
     hone_store_close(store);
-    run_sql(path, "ALTER TABLE measurement ADD COLUMN colour TEXT; CREATE TABLE more(x TEXT) STRICT; PRAGMA user_version = 3");
-    expect_open(path, HONE_STORE_WRITE, HONE_DAMAGED, "version 3");
-    expect_open(path, HONE_STORE_CREATE, HONE_DAMAGED, "version 2");
+    run_sql(path, "ALTER TABLE measurement ADD COLUMN colour TEXT; CREATE TABLE more(x TEXT) STRICT; PRAGMA user_version = 4");
+    expect_open(path, HONE_STORE_WRITE, HONE_DAMAGED, "version 4");
+    expect_open(path, HONE_STORE_CREATE, HONE_DAMAGED, "version 3");
     OK(hone_store_open(path, HONE_STORE_READ, &store));
-    assert_int_equal(hone_store_schema_version(store), 3);
+    assert_int_equal(hone_store_schema_version(store), HONE_STORE_SCHEMA + 1);
     OK(hone_store_rank(store, &question, &ranked, &count));
     assert_true(count > 0);
     hone_free(ranked);
     assert_int_equal(hone_store_merge(target, store, &added), HONE_DAMAGED);     // it would lose the colour
     hone_store_close(store);
     hone_store_close(target);
-    run_sql(path, "UPDATE schema_info SET value = 3");
+    run_sql(path, "UPDATE schema_info SET value = 4");
     expect_open(path, HONE_STORE_READ, HONE_DAMAGED, "newer hone");
     assert_int_equal(hone_status_exit_code(HONE_DAMAGED), 7);
 }
@@ -428,7 +428,7 @@ static void truncated_files(void **state)
         write_plain(path, data, cut);
         try_damaged(path, truth, &counts);
     }
-    assert_int_equal(counts.harmless, 0);
+    assert_in_range(counts.harmless, 0, 7);      // within the last page, whose table is empty
     hone_free(data);
     hone_free(truth);
     hone_free(path);
