@@ -16,7 +16,8 @@
 
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
-enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON, KEY_REASON, KEY_KEY };
+enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON, KEY_REASON, KEY_KEY,
+       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP };
 
 typedef struct request {
     const char *db;
@@ -24,6 +25,7 @@ typedef struct request {
     const char *files[FILES_MAX];
     size_t file_count;
     const char *reason, *key;
+    hone_export part;
     int keep;
     bool json;
 } request;
@@ -35,7 +37,11 @@ static const struct argp_option info_options[] = {
 static const struct argp_option dump_options[] = {
     {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
     {"output", 'o', "FILE", 0, "Write to FILE, compressed when its name ends with .zst (default: standard output)", 0},
-    {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0}, {0},
+    {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0},
+    {"architecture", KEY_ARCHITECTURE, "NAME", 0, "Only what was measured on this architecture (sm_90)", 0},
+    {"op", KEY_OP, "OP", 0, "Only problems that begin with this op", 0},
+    {"network", KEY_NETWORK, "NAME", 0, "Only the problems of a registered network", 0},
+    {"strip-private", KEY_STRIP, 0, 0, "Leave out options of runs, notes, names of networks, rulings and plans", 0}, {0},
 };
 static const struct argp_option trust_options[] = {
     {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
@@ -56,6 +62,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_JSON: asked->json = true; return 0;
     case KEY_REASON: asked->reason = argument; return 0;
     case KEY_KEY: asked->key = argument; return 0;
+    case KEY_ARCHITECTURE: asked->part.architecture = argument; return 0;
+    case KEY_OP: asked->part.op = argument; return 0;
+    case KEY_NETWORK: asked->part.network = argument; return 0;
+    case KEY_STRIP: asked->part.strip_private = true; return 0;
     case 'o': asked->output = argument; return 0;
     case KEY_KEEP:
         asked->keep = (int)strtol(argument, &end, 10);
@@ -184,16 +194,19 @@ static hone_status write_dump(const char *path, hone_text *text)
 
 static hone_status run_dump(request *asked)
 {
-    hone_store *store = NULL;
+    hone_store *store = NULL, *part = NULL;
     hone_text text;      // whole before it is written: a slow reader of the output must not hold the database's lock
     hone_status status;
     hone_text_init(&text);
     HONE_TRY(hone_store_open_default(asked->db, false, &store));
-    HONE_TRY(hone_store_dump(store, asked->keep, append, &text));
+    if (asked->part.architecture || asked->part.op || asked->part.network || asked->part.strip_private)
+        HONE_TRY(hone_store_export(store, &asked->part, &part));
+    HONE_TRY(hone_store_dump(part ? part : store, asked->keep, append, &text));
     HONE_TRY(hone_text_status(&text));
     status = write_dump(asked->output, &text);
 out:
     hone_text_clear(&text);
+    hone_store_close(part);
     hone_store_close(store);
     return status;
 }
