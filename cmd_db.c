@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// hone db info|dump|load|merge|check|snapshot|trust: looking after databases.
+// hone db info|dump|load|merge|check|snapshot|stale|trust: looking after databases.
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,18 +13,20 @@
 #include "cmd.h"
 #include "db/ruling.h"
 #include "db/store.h"
+#include "kernels/device.h"
 
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
 enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON, KEY_REASON, KEY_KEY,
-       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP };
+       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP,
+       KEY_DEVICE, KEY_TOOLCHAIN };
 
 typedef struct request {
     const char *db;
     const char *output;
     const char *files[FILES_MAX];
     size_t file_count;
-    const char *reason, *key;
+    const char *reason, *key, *device, *toolchain;
     hone_export part;
     int keep;
     bool json;
@@ -42,6 +44,12 @@ static const struct argp_option dump_options[] = {
     {"op", KEY_OP, "OP", 0, "Only problems that begin with this op", 0},
     {"network", KEY_NETWORK, "NAME", 0, "Only the problems of a registered network", 0},
     {"strip-private", KEY_STRIP, 0, 0, "Leave out options of runs, notes, names of networks, rulings and plans", 0}, {0},
+};
+static const struct argp_option stale_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, or a word that names one device of the database (h200)", 0},
+    {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to hold the records against (default: those of the device here)", 0},
+    {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
 };
 static const struct argp_option trust_options[] = {
     {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
@@ -62,6 +70,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_JSON: asked->json = true; return 0;
     case KEY_REASON: asked->reason = argument; return 0;
     case KEY_KEY: asked->key = argument; return 0;
+    case KEY_DEVICE: asked->device = argument; return 0;
+    case KEY_TOOLCHAIN: asked->toolchain = argument; return 0;
     case KEY_ARCHITECTURE: asked->part.architecture = argument; return 0;
     case KEY_OP: asked->part.op = argument; return 0;
     case KEY_NETWORK: asked->part.network = argument; return 0;
@@ -338,6 +348,89 @@ out:
     return status;
 }
 
+// ---- stale
+
+typedef struct staleness {
+    hone_text text;
+    hone_json json;
+    int64_t fresh, stale;
+} staleness;
+
+static hone_status add_stale(void *user, const hone_stale *group)
+{
+    staleness *to = user;
+    *(*group->changes ? &to->stale : &to->fresh) += group->measurements;
+    if (*group->changes)
+        hone_text_printf(&to->text, "%s: %" PRId64 " measurements of %" PRId64 " problems rest on %s\n", group->source, group->measurements,
+                         group->problems, group->changes);
+    return HONE_OK;
+}
+
+static hone_status add_stale_json(void *user, const hone_stale *group)
+{
+    staleness *to = user;
+    hone_json_open(&to->json, NULL, '{');
+    hone_json_text(&to->json, "source", group->source);
+    hone_json_text(&to->json, "depends", group->depends);
+    hone_json_text(&to->json, "changes", group->changes);
+    hone_json_int(&to->json, "measurements", group->measurements);
+    hone_json_int(&to->json, "problems", group->problems);
+    hone_json_close(&to->json, '}');
+    return HONE_OK;
+}
+
+static hone_status print_stale(const request *asked, hone_store *store, const char *device, const char *toolchain)
+{
+    staleness to = {0};
+    hone_status status;
+    hone_text_init(&to.text);
+    hone_json_init(&to.json, &to.text);
+    if (asked->json) {
+        hone_json_open(&to.json, NULL, '{');
+        hone_json_text(&to.json, "schema", "hone.db.stale.1");
+        hone_json_text(&to.json, "device", device);
+        hone_json_text(&to.json, "toolchain", toolchain);
+        hone_json_open(&to.json, "groups", '[');
+        HONE_TRY(hone_store_each_stale(store, device, toolchain, add_stale_json, &to));
+        hone_json_close(&to.json, ']');
+        hone_json_close(&to.json, '}');
+    } else {
+        HONE_TRY(hone_store_each_stale(store, device, toolchain, add_stale, &to));
+        hone_text_printf(&to.text, "%" PRId64 " of %" PRId64 " measurements on %s are stale\n", to.stale, to.stale + to.fresh, device);
+    }
+    status = hone_cmd_print(&to.text);
+out:
+    hone_text_clear(&to.text);
+    return status;
+}
+
+// The recorded toolchain is what would be asked about: what counts here is what the machine has now.
+static hone_status find_toolchain_now(const request *asked, char toolchain[512])
+{
+    hone_device *device = NULL;
+    if (asked->toolchain) return snprintf(toolchain, 512, "%s", asked->toolchain), HONE_OK;
+    hone_status status = hone_device_open(asked->device, &device);
+    if (status != HONE_OK) return hone_fail_in(status, "without --toolchain the device must be here");
+    snprintf(toolchain, 512, "%s", device->toolchain);
+    hone_device_close(device);
+    return HONE_OK;
+}
+
+static hone_status run_stale(request *asked)
+{
+    hone_store *store = NULL;
+    char device[256], recorded[512], toolchain[512];
+    hone_status status;
+    if (!asked->device) return hone_fail(HONE_USAGE, "hone db stale wants --device DEVICE");
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_cmd_find_target(store, asked->device, device, recorded));
+    HONE_TRY(find_toolchain_now(asked, toolchain));
+    status = print_stale(asked, store, device, toolchain);
+out:
+    hone_store_close(store);
+    return status;
+}
+
 // ---- trust
 
 static hone_status add_writer(void *user, const hone_writer_facts *facts)
@@ -476,6 +569,8 @@ static const struct verb {
     {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", 0, 0, 0}, true, false},
     {"check", run_check, {info_options, parse, "[DB]", "Verifies the file, every id and every reference.", 0, 0, 0}, false, false},
     {"snapshot", run_snapshot, {info_options, parse, "[DB]", "The id of all that a build can depend on (build --snapshot).", 0, 0, 0}, false, false},
+    {"stale", run_stale, {stale_options, parse, "[DB]", "What was measured beside other library versions than a device has now, and which those are.", 0, 0, 0},
+     false, false},
     {"trust", run_trust, {trust_options, parse, "[VERB [ID]]", "Whose rows count, and which: lists writers and rulings, or makes a ruling (docs/schema.md). VERB is own, "
                           "admit, empower, suspend, promote, quarantine or withdraw.", 0, 0, 0}, false, true},
 };
@@ -488,6 +583,7 @@ static const char help[] =
     "  merge DB FROM...    add databases or dumps\n"
     "  check [DB]          verify the file, every id and every reference\n"
     "  snapshot [DB]       the id of all that a build can depend on\n"
+    "  stale [DB]          what rests on other library versions than a device has now\n"
     "  trust [VERB [ID]]   whose rows count, and which\n"
     "`hone db VERB --help` says more.\n";
 

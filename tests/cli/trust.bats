@@ -89,3 +89,20 @@ assert said["schema"] == "hone.db.trust.1" and [r["verb"] for r in said["rulings
     run "$HONE" db trust --db a.db
     [[ $output =~ ^[0-9a-f]{64}\ +owner\ +1\ runs ]]
 }
+
+@test "db stale says what rests on other versions" {
+    "$HONE" db load a.db "$dump"
+    run "$HONE" db stale a.db --device h200 --toolchain "cuda=13.0 driver=580.159 cublaslt=13.1.0 cudnn=9.19.0 hone=0.1.0"
+    [ "$status" -eq 0 ] && [[ $output == "0 of 24 measurements on cuda sm_90"* ]]
+    run "$HONE" db stale a.db --device h200 --toolchain "cuda=13.0 cublaslt=13.2.0"
+    [ "$status" -eq 0 ] && [[ $output == *"rest on cublaslt 13.1.0, now 13.2.0"* ]] && [[ $output == *"24 of 24 measurements"* ]]
+    run "$HONE" db stale a.db --device h200 --toolchain "cuda=13.0" --json
+    python3 -c 'import json, sys
+said = json.loads(sys.argv[1])
+assert said["schema"] == "hone.db.stale.1" and sum(g["measurements"] for g in said["groups"]) == 24, said
+assert all(g["changes"] == "cublaslt 13.1.0, now none" for g in said["groups"]), said' "$output"
+    run "$HONE" db stale a.db
+    [ "$status" -eq 2 ]
+    run "$HONE" db stale a.db --device h200
+    [ "$status" -ne 0 ] && [[ $output == *"--toolchain"* ]]
+}
