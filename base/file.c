@@ -266,9 +266,9 @@ static hone_status name_temporary(const char *path, char *temporary, size_t capa
     return HONE_OK;
 }
 
-static hone_status write_temporary(const char *temporary, const char *path, const hone_piece *pieces, size_t n)
+static hone_status write_temporary(const char *temporary, const char *path, const hone_piece *pieces, size_t n, unsigned mode)
 {
-    int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
     if (file < 0) return fail_errno("write", path);
     hone_status status = write_pieces(file, path, pieces, n);
     if (status == HONE_OK && fsync(file)) status = fail_errno("sync", path);
@@ -304,7 +304,7 @@ hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, s
     }
     hone_status status = name_temporary(target, temporary, sizeof temporary);
     if (status != HONE_OK) return status;
-    status = write_temporary(temporary, path, pieces, n);
+    status = write_temporary(temporary, path, pieces, n, 0666);
     if (status == HONE_OK && rename(temporary, target)) status = fail_errno("write", path);
     if (status != HONE_OK) {
         unlink(temporary);
@@ -312,6 +312,21 @@ hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, s
     }
     sync_folder(target);
     return HONE_OK;
+}
+
+// A link is made or refused as a whole, where renaming would replace.
+hone_status hone_file_make(const char *path, const void *data, size_t size_bytes, unsigned mode, bool *made)
+{
+    char temporary[PATH_MAX + 128];
+    *made = false;
+    hone_status status = name_temporary(path, temporary, sizeof temporary);
+    if (status != HONE_OK) return status;
+    status = write_temporary(temporary, path, &(hone_piece){data, size_bytes}, 1, mode);
+    if (status == HONE_OK) *made = !link(temporary, path);
+    if (status == HONE_OK && !*made && errno != EEXIST) status = fail_errno("make", path);
+    unlink(temporary);
+    if (*made) sync_folder(path);
+    return status;
 }
 
 bool hone_path_exists(const char *path)

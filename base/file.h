@@ -32,6 +32,9 @@ typedef struct hone_piece {
 
 hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, size_t n);       // one behind the other
 
+// Writes a new file whole, never over one that is there (then *made is false); mode 0600 for what only its owner may read.
+hone_status hone_file_make(const char *path, const void *data, size_t size_bytes, unsigned mode, bool *made);
+
 bool hone_path_exists(const char *path);
 bool hone_path_is_folder(const char *path);
 hone_status hone_folder_make(const char *path);                  // with parents; present is fine

@@ -7,6 +7,8 @@
 #include "base/status.h"
 
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof(((hone_hash *)0)->state), "the state must fit");
+_Static_assert(sizeof(hone_id) == crypto_sign_SEEDBYTES && sizeof(hone_id) == crypto_sign_PUBLICKEYBYTES, "keys look like ids");
+_Static_assert(sizeof(hone_secret) == crypto_sign_SECRETKEYBYTES && sizeof(hone_signature) == crypto_sign_BYTES, "sizes of Ed25519");
 _Static_assert(_Alignof(crypto_generichash_state) <= 64, "the state must be aligned");
 
 static crypto_generichash_state *state_of(hone_hash *hash)
@@ -14,10 +16,15 @@ static crypto_generichash_state *state_of(hone_hash *hash)
     return (crypto_generichash_state *)(void *)hash->state;
 }
 
-void hone_hash_init(hone_hash *hash)
+static void start(void)
 {
     int started = sodium_init();       // thread-safe, cheap when done before
     HONE_ASSERT(started >= 0);
+}
+
+void hone_hash_init(hone_hash *hash)
+{
+    start();
     crypto_generichash_init(state_of(hash), NULL, 0, sizeof(hone_id));
 }
 
@@ -78,4 +85,35 @@ bool hone_id_parse(const char *text, hone_id *id)
 bool hone_id_equal(const hone_id *a, const hone_id *b)
 {
     return !memcmp(a->bytes, b->bytes, sizeof a->bytes);
+}
+
+// ---- signatures
+
+void hone_seed_new(hone_id *seed)
+{
+    start();
+    randombytes_buf(seed->bytes, sizeof seed->bytes);
+}
+
+void hone_key_from(const hone_id *seed, hone_id *public_key, hone_secret *secret)
+{
+    start();
+    crypto_sign_seed_keypair(public_key->bytes, secret->bytes, seed->bytes);
+}
+
+void hone_sign(const hone_secret *secret, const void *data, size_t size_bytes, hone_signature *signature)
+{
+    start();
+    crypto_sign_detached(signature->bytes, NULL, data, size_bytes, secret->bytes);
+}
+
+bool hone_sign_check(const hone_id *public_key, const void *data, size_t size_bytes, const hone_signature *signature)
+{
+    start();
+    return !crypto_sign_verify_detached(signature->bytes, data, size_bytes, public_key->bytes);
+}
+
+void hone_wipe(void *memory, size_t size_bytes)
+{
+    sodium_memzero(memory, size_bytes);
 }

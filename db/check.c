@@ -43,7 +43,7 @@ static hone_status check_table(checker *check, const hone_fact_table *table)
     hone_status status = hone_store_prepare(check->store, table->select, &statement);
     while (status == HONE_OK && (status = hone_store_step(check->store, statement, &row)) == HONE_OK && row) {
         status = hone_row_read_checked(check->store, table, statement, &found);
-        if (status == HONE_OK && table->check) status = table->check(found.values);
+        if (status == HONE_OK) status = hone_row_check(table, found.values);
         if (status != HONE_DAMAGED && status != HONE_USAGE) continue;
         add_fault(check, hone_error_text());
         status = HONE_OK;
@@ -53,7 +53,6 @@ static hone_status check_table(checker *check, const hone_fact_table *table)
     return status;
 }
 
-// The joins of a table's select leave out rows whose references lead nowhere: the counts must agree.
 static const char references_sql[] =
     "SELECT format('%s row %d names a row of %s that is not there', \"table\", rowid, parent) FROM pragma_foreign_key_check";
 

@@ -114,19 +114,29 @@ static hone_status (*const hashers[HONE_COLUMN_KINDS])(hone_hash *hash, const ho
     [HONE_COLUMN_PROBLEM] = hash_text, [HONE_COLUMN_TACTIC] = hash_text, [HONE_COLUMN_SAMPLES] = hash_samples,
 };
 
-hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id)
+static hone_status hash_columns(const char *word, const hone_fact_table *table, int count, const hone_cell *values, hone_id *id)
 {
     char head[64];
     hone_hash hash;
     hone_hash_init(&hash);
-    snprintf(head, sizeof head, "hone %s 1", table->name);
+    snprintf(head, sizeof head, "%s %s 1", word, table->name);
     hone_hash_add_text(&hash, head);
-    for (int i = 0; i < table->column_count; i++) {
+    for (int i = 0; i < count; i++) {
         hone_status status = hashers[table->columns[i].kind](&hash, &values[i]);
         if (status != HONE_OK) return status;
     }
     hone_hash_end(&hash, id);
     return HONE_OK;
+}
+
+hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id)
+{
+    return hash_columns("hone", table, table->column_count, values, id);
+}
+
+hone_status hone_row_claim(const hone_fact_table *table, const hone_cell *values, hone_id *claim)
+{
+    return hash_columns("hone claim", table, table->column_count - 1, values, claim);
 }
 
 // ---- spellings
@@ -228,13 +238,21 @@ static hone_status find_or_make(hone_store *store, const struct spelling_table *
     return make_spelling(store, table, text, number);
 }
 
-// Rows come sorted more often than not, so remembering the last spelling of each table saves most look-ups.
+// A few spellings come again and again, so remembering some of each table saves most look-ups.
+static hone_known *known_of(hone_store *store, int which, const char *spelling, size_t size)
+{
+    uint32_t hash = 2166136261u;       // FNV-1a
+    for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)spelling[i]) * 16777619u;
+    return &store->known[which][(hash ^ hash >> 16) % HONE_KNOWN];
+}
+
 static hone_status remember(hone_known *known, const char *spelling, size_t size, int64_t number)
 {
-    if (known->size < size || !known->spelling) {
+    if (known->capacity < size || !known->spelling) {
         char *room = hone_realloc(known->spelling, size + 1);
         if (!room) return HONE_NO_MEMORY;
         known->spelling = room;
+        known->capacity = size;
     }
     memcpy(known->spelling, spelling, size);
     known->size = size;
@@ -245,7 +263,7 @@ static hone_status remember(hone_known *known, const char *spelling, size_t size
 hone_status hone_spelling_put(hone_store *store, hone_column_kind kind, const char *spelling, size_t size, int64_t *number)
 {
     int which = kind - HONE_COLUMN_DEVICE;
-    hone_known *known = &store->known[which];
+    hone_known *known = known_of(store, which, spelling, size);
     if (known->number && known->size == size && !memcmp(known->spelling, spelling, size)) {
         *number = known->number;
         return HONE_OK;
@@ -287,8 +305,6 @@ static hone_status bind_value(hone_store *store, sqlite3_stmt *insert, int at, c
 {
     int64_t number = 0;
     hone_status status = HONE_OK;
-    if (column->kind == HONE_COLUMN_TEXT && value->size > TEXT_BYTES_MAX)
-        return hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", column->name, value->size, TEXT_BYTES_MAX);
     switch (column->kind) {
     case HONE_COLUMN_TEXT: sqlite3_bind_text(insert, at, value->size ? value->data : "", (int)value->size, SQLITE_STATIC); break;
     case HONE_COLUMN_INT: sqlite3_bind_int64(insert, at, value->integer); break;
@@ -347,12 +363,25 @@ static hone_status put_samples(hone_store *store, const hone_cell *samples)
     return status;
 }
 
+hone_status hone_row_check(const hone_fact_table *table, const hone_cell *values)
+{
+    hone_status status = HONE_OK;
+    for (int i = 0; i < table->column_count && status == HONE_OK; i++) {
+        hone_column_kind kind = table->columns[i].kind;
+        if (kind == HONE_COLUMN_TEXT && values[i].size > TEXT_BYTES_MAX)
+            status = hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", table->columns[i].name, values[i].size, TEXT_BYTES_MAX);
+        if (kind >= HONE_COLUMN_DEVICE && kind <= HONE_COLUMN_TACTIC)
+            status = hone_spelling_check(spellings[kind - HONE_COLUMN_DEVICE].name, values[i].data, values[i].size);
+    }
+    return status == HONE_OK && table->check ? table->check(values) : status;
+}
+
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added)
 {
     sqlite3_stmt *insert;
     bool answer;
     *added = 0;
-    hone_status status = table->check ? table->check(row->values) : HONE_OK;
+    hone_status status = hone_row_check(table, row->values);
     if (status == HONE_OK) status = hone_store_prepare(store, table->insert, &insert);
     if (status != HONE_OK) return status;
     sqlite3_bind_blob(insert, 1, &row->id, sizeof row->id, SQLITE_STATIC);
@@ -402,7 +431,9 @@ static bool read_samples(hone_row *row, sqlite3_stmt *statement, int at, hone_ce
     *value = (hone_cell){.data = row->samples, .size = (size_t)count};
     row->start_unix_ms = sqlite3_column_int64(statement, at + 2);
     row->number = sqlite3_column_int64(statement, at + 3);
-    return unpack_samples(row, sqlite3_column_blob(statement, at), size_bytes, (size_t)count);
+    row->writer = (const char *)sqlite3_column_text(statement, at + 4);
+    row->flops = sqlite3_column_int64(statement, at + 5);
+    return row->writer && unpack_samples(row, sqlite3_column_blob(statement, at), size_bytes, (size_t)count);
 }
 
 static bool read_value(hone_row *row, sqlite3_stmt *statement, int at, hone_column_kind kind, hone_cell *value)

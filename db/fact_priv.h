@@ -40,6 +40,8 @@ typedef struct hone_row {
     hone_cell values[HONE_COLUMNS_MAX];
     int64_t number;                // of a row that was read; measurements only
     int64_t start_unix_ms;         // of its run; measurements only
+    const char *writer;            // of its run; measurements only
+    int64_t flops;                 // of its problem, 0 unknown; measurements only
     double *samples;               // owned; room for what was read
     size_t sample_capacity;
 } hone_row;
@@ -48,9 +50,11 @@ typedef struct hone_fact_table {
     const char *name;
     const hone_column *columns;
     int column_count;
-    const char *select;            // the id, then the columns; a measurement's sample count, run start and number behind
+    const char *select;            // the id, then the columns; what hone_row holds of a measurement besides behind
     const char *sorted;            // ... in the order of the dump
-    const char *ids;               // all ids, ordered
+    const char *one;               // ... of one id
+    const char *numbered;          // ... from one row number to another
+    const char *ids;               // all ids and row numbers, ordered by id
     const char *insert;            // id, then the columns; samples bind their count
     bool evidence;                 // part of the snapshot
     hone_status (*check)(const hone_cell *values);   // what no row may break; NULL nothing
@@ -60,7 +64,7 @@ extern const hone_fact_table hone_facts[];
 extern const int hone_fact_count;
 
 enum { HONE_FACT_RUN, HONE_FACT_MEASUREMENT, HONE_FACT_COVERAGE, HONE_FACT_NETWORK, HONE_FACT_NETWORK_PROBLEM, HONE_FACT_PLAN,
-       HONE_FACT_PLAN_STEP, HONE_FACT_CALIBRATION, HONE_FACT_ARTIFACT, HONE_FACT_BATCH, HONE_FACT_RULING };
+       HONE_FACT_PLAN_STEP, HONE_FACT_CALIBRATION, HONE_FACT_ARTIFACT, HONE_FACT_BATCH, HONE_FACT_RULING, HONE_FACTS };
 
 enum { HONE_RUN_START, HONE_RUN_WRITER, HONE_RUN_SEQUENCE, HONE_RUN_EFFORT, HONE_RUN_SEED, HONE_RUN_OPTIONS, HONE_RUN_COLUMNS };
 
@@ -68,15 +72,20 @@ enum { HONE_M_PROBLEM, HONE_M_TACTIC, HONE_M_DEVICE, HONE_M_TOOLCHAIN, HONE_M_DE
        HONE_M_MEDIAN, HONE_M_MAD, HONE_M_MIN, HONE_M_TIMER, HONE_M_WORKSPACE, HONE_M_ERROR, HONE_M_CLOCK, HONE_M_TEMPERATURE,
        HONE_M_POWER, HONE_M_THROTTLE, HONE_M_REGISTERS, HONE_M_ARTIFACT, HONE_M_RUN, HONE_M_NOTE, HONE_M_SAMPLES, HONE_M_COLUMNS };
 
+enum { HONE_B_WRITER, HONE_B_SEQUENCE, HONE_B_IDS, HONE_B_SIGNATURE, HONE_B_COLUMNS };
+
+enum { HONE_R_WRITER, HONE_R_SEQUENCE, HONE_R_VERB, HONE_R_TARGET, HONE_R_REASON, HONE_R_MADE, HONE_R_SIGNATURE, HONE_R_COLUMNS };
+
 enum { HONE_C_PROBLEM, HONE_C_DEVICE, HONE_C_DEPENDS, HONE_C_SOURCE, HONE_C_VERSION, HONE_C_EFFORT, HONE_C_TRIED, HONE_C_COLUMNS };
 
+// Outer joins: a reference that leads nowhere gives a row without a spelling, which is damage, where an inner join would drop the row unseen.
 #define HONE_MEASUREMENT_SELECT \
     "SELECT m.id, p.spelling, a.spelling, d.spelling, t.spelling, m.depends, m.mode, m.verdict, m.median_ns, m.mad_ns," \
     " m.min_ns, m.timer, m.workspace_bytes, m.error, m.clock_mhz, m.temperature_c, m.power_w, m.throttle, m.registers," \
-    " m.artifact, r.id, m.note, s.ns, m.sample_count, r.start_unix_ms, m.number FROM measurement m" \
-    " CROSS JOIN problem p ON p.number = m.problem CROSS JOIN tactic a ON a.number = m.tactic" \
-    " CROSS JOIN device d ON d.number = m.device CROSS JOIN toolchain t ON t.number = m.toolchain" \
-    " CROSS JOIN run r ON r.number = m.run LEFT JOIN sample s ON s.measurement = m.number"
+    " m.artifact, r.id, m.note, s.ns, m.sample_count, r.start_unix_ms, m.number, r.writer, p.flops FROM measurement m" \
+    " LEFT JOIN problem p ON p.number = m.problem LEFT JOIN tactic a ON a.number = m.tactic" \
+    " LEFT JOIN device d ON d.number = m.device LEFT JOIN toolchain t ON t.number = m.toolchain" \
+    " LEFT JOIN run r ON r.number = m.run LEFT JOIN sample s ON s.measurement = m.number"
 
 hone_cell hone_cell_text(const char *text);
 hone_cell hone_cell_int(int64_t value);
@@ -87,6 +96,10 @@ hone_status hone_row_make_room(hone_row *row, size_t samples);   // for so many 
 void hone_row_clear(hone_row *row);            // releases the samples' room
 // Computes the id. HONE_DAMAGED when a compressed value cannot be unpacked.
 hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id);
+// What a signed row's signature is over: all columns but the last.
+hone_status hone_row_claim(const hone_fact_table *table, const hone_cell *values, hone_id *claim);
+// HONE_USAGE for values that may not be stored: overlong or odd text, a time without a right answer, a wrong signature.
+hone_status hone_row_check(const hone_fact_table *table, const hone_cell *values);
 // Stores a row whose id is set, inside the caller's transaction; *added is 1 when it was not there. A run must be there before what names it.
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added);
 // Reads the row on which a statement of the table's select stands; HONE_DAMAGED on a value of the wrong type or size.

@@ -113,13 +113,47 @@ static hone_status check_artifact(const hone_cell *values)
     return HONE_OK;
 }
 
+// A signed row holds only with its signature: what comes in by whatever way was said by the key it names.
+static hone_status check_signature(int fact, const hone_cell *values)
+{
+    const hone_fact_table *table = &hone_facts[fact];
+    const hone_cell *writer = &values[0], *signature = &values[table->column_count - 1];
+    hone_id public_key, claim;
+    hone_signature read;
+    char digits[HONE_ID_TEXT] = "";
+    if (writer->size == HONE_ID_TEXT - 1) memcpy(digits, writer->data, writer->size);
+    if (!hone_id_parse(digits, &public_key) || signature->size != sizeof read || values[1].integer < 1)
+        return hone_fail(HONE_USAGE, "a %s has no writer, sequence or signature", table->name);
+    memcpy(&read, signature->data, sizeof read);
+    hone_status status = hone_row_claim(table, values, &claim);
+    if (status == HONE_OK && !hone_sign_check(&public_key, &claim, sizeof claim, &read))
+        status = hone_fail(HONE_USAGE, "a %s of the writer %.16s does not have that writer's signature", table->name, digits);
+    return status;
+}
+
+static hone_status check_batch(const hone_cell *values)
+{
+    const hone_cell *ids = &values[HONE_B_IDS];
+    if (!ids->size || ids->size % sizeof(hone_id)) return hone_fail(HONE_USAGE, "a batch does not hold a list of ids");
+    for (size_t at = sizeof(hone_id); at < ids->size; at += sizeof(hone_id))
+        if (memcmp((const char *)ids->data + at - sizeof(hone_id), (const char *)ids->data + at, sizeof(hone_id)) >= 0)
+            return hone_fail(HONE_USAGE, "the ids of a batch are not in order");
+    return check_signature(HONE_FACT_BATCH, values);
+}
+
+static hone_status check_ruling(const hone_cell *values)
+{
+    if (!values[HONE_R_VERB].size) return hone_fail(HONE_USAGE, "a ruling has no verb");
+    return check_signature(HONE_FACT_RULING, values);
+}
+
 #define RUN_SELECT "SELECT id, start_unix_ms, writer, sequence, effort, seed, options, number FROM run"
 #define COVERAGE_SELECT "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c" \
-    " CROSS JOIN problem p ON p.number = c.problem CROSS JOIN device d ON d.number = c.device"
+    " LEFT JOIN problem p ON p.number = c.problem LEFT JOIN device d ON d.number = c.device"
 #define NETWORK_SELECT "SELECT id, digest, name FROM network"
 #define NETWORK_PROBLEM_SELECT "SELECT n.id, n.network, p.spelling, n.times FROM network_problem n" \
-    " CROSS JOIN problem p ON p.number = n.problem"
-#define PLAN_SELECT "SELECT l.id, l.digest, l.network, d.spelling FROM plan l CROSS JOIN device d ON d.number = l.device"
+    " LEFT JOIN problem p ON p.number = n.problem"
+#define PLAN_SELECT "SELECT l.id, l.digest, l.network, d.spelling FROM plan l LEFT JOIN device d ON d.number = l.device"
 #define PLAN_STEP_SELECT "SELECT id, plan, step, measurement FROM plan_step"
 #define CALIBRATION_SELECT "SELECT id, network, tensor, data_set, method, seed, low, high, scale, histogram FROM calibration"
 #define ARTIFACT_SELECT "SELECT id, key, kind, data FROM artifact"
@@ -127,38 +161,39 @@ static hone_status check_artifact(const hone_cell *values)
 #define RULING_SELECT "SELECT id, writer, sequence, verb, target, reason, made_unix_ms, signature FROM ruling"
 
 // The dump's order is of meaning first, so that what changed together stands together; the id settles the rest.
-#define TABLE(word, columns_of, text, id, order, statement) \
+#define TABLE(word, columns_of, text, of, order, statement) \
     .name = word, .columns = columns_of, .column_count = COUNT(columns_of), .select = text, \
-    .sorted = text " ORDER BY " order ", " id, .ids = "SELECT id FROM " word " ORDER BY id", .insert = statement
+    .sorted = text " ORDER BY " order ", " of "id", .one = text " WHERE " of "id = ?", .numbered = text " WHERE " of "number BETWEEN ? AND ? ORDER BY " of "number", \
+    .ids = "SELECT id, number FROM " word " ORDER BY id", .insert = statement
 
 #define INSERT(table, columns, marks) "INSERT INTO " table "(id, " columns ") VALUES(" marks ") ON CONFLICT(id) DO NOTHING"
 
 const hone_fact_table hone_facts[] = {
-    [HONE_FACT_RUN] = {TABLE("run", run_columns, RUN_SELECT, "id", "writer, sequence, start_unix_ms",
+    [HONE_FACT_RUN] = {TABLE("run", run_columns, RUN_SELECT, "", "writer, sequence, start_unix_ms",
         INSERT("run", "start_unix_ms, writer, sequence, effort, seed, options", "?, ?, ?, ?, ?, ?, ?")), .check = check_run},
-    [HONE_FACT_MEASUREMENT] = {TABLE("measurement", measurement_columns, HONE_MEASUREMENT_SELECT, "m.id",
+    [HONE_FACT_MEASUREMENT] = {TABLE("measurement", measurement_columns, HONE_MEASUREMENT_SELECT, "m.",
         "p.spelling, d.spelling, m.mode, a.spelling, t.spelling",
         INSERT("measurement", "problem, tactic, device, toolchain, depends, mode, verdict, median_ns, mad_ns, min_ns, timer,"
                " workspace_bytes, error, clock_mhz, temperature_c, power_w, throttle, registers, artifact, run, note, sample_count",
                "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
         .evidence = true, .check = check_measurement},
-    [HONE_FACT_COVERAGE] = {TABLE("coverage", coverage_columns, COVERAGE_SELECT, "c.id", "p.spelling, d.spelling, c.source, c.version",
+    [HONE_FACT_COVERAGE] = {TABLE("coverage", coverage_columns, COVERAGE_SELECT, "c.", "p.spelling, d.spelling, c.source, c.version",
         INSERT("coverage", "problem, device, depends, source, version, effort, tried", "?, ?, ?, ?, ?, ?, ?, ?")), .check = check_coverage},
-    [HONE_FACT_NETWORK] = {TABLE("network", network_columns, NETWORK_SELECT, "id", "name",
+    [HONE_FACT_NETWORK] = {TABLE("network", network_columns, NETWORK_SELECT, "", "name",
         INSERT("network", "digest, name", "?, ?, ?"))},
-    [HONE_FACT_NETWORK_PROBLEM] = {TABLE("network_problem", network_problem_columns, NETWORK_PROBLEM_SELECT, "n.id",
+    [HONE_FACT_NETWORK_PROBLEM] = {TABLE("network_problem", network_problem_columns, NETWORK_PROBLEM_SELECT, "n.",
         "n.network, p.spelling", INSERT("network_problem", "network, problem, times", "?, ?, ?, ?"))},
-    [HONE_FACT_PLAN] = {TABLE("plan", plan_columns, PLAN_SELECT, "l.id", "l.digest", INSERT("plan", "digest, network, device", "?, ?, ?, ?"))},
-    [HONE_FACT_PLAN_STEP] = {TABLE("plan_step", plan_step_columns, PLAN_STEP_SELECT, "id", "plan, step",
+    [HONE_FACT_PLAN] = {TABLE("plan", plan_columns, PLAN_SELECT, "l.", "l.digest", INSERT("plan", "digest, network, device", "?, ?, ?, ?"))},
+    [HONE_FACT_PLAN_STEP] = {TABLE("plan_step", plan_step_columns, PLAN_STEP_SELECT, "", "plan, step",
         INSERT("plan_step", "plan, step, measurement", "?, ?, ?, ?"))},
-    [HONE_FACT_CALIBRATION] = {TABLE("calibration", calibration_columns, CALIBRATION_SELECT, "id", "network, tensor",
+    [HONE_FACT_CALIBRATION] = {TABLE("calibration", calibration_columns, CALIBRATION_SELECT, "", "network, tensor",
         INSERT("calibration", "network, tensor, data_set, method, seed, low, high, scale, histogram", "?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
         .evidence = true},
-    [HONE_FACT_ARTIFACT] = {TABLE("artifact", artifact_columns, ARTIFACT_SELECT, "id", "key",
+    [HONE_FACT_ARTIFACT] = {TABLE("artifact", artifact_columns, ARTIFACT_SELECT, "", "key",
         INSERT("artifact", "key, kind, data", "?, ?, ?, ?")), .evidence = true, .check = check_artifact},
-    [HONE_FACT_BATCH] = {TABLE("batch", batch_columns, BATCH_SELECT, "id", "writer, sequence",
-        INSERT("batch", "writer, sequence, ids, signature", "?, ?, ?, ?, ?"))},
-    [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "id", "writer, sequence",
-        INSERT("ruling", "writer, sequence, verb, target, reason, made_unix_ms, signature", "?, ?, ?, ?, ?, ?, ?, ?")), .evidence = true},
+    [HONE_FACT_BATCH] = {TABLE("batch", batch_columns, BATCH_SELECT, "", "writer, sequence",
+        INSERT("batch", "writer, sequence, ids, signature", "?, ?, ?, ?, ?")), .check = check_batch},
+    [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "", "writer, sequence",
+        INSERT("ruling", "writer, sequence, verb, target, reason, made_unix_ms, signature", "?, ?, ?, ?, ?, ?, ?, ?")), .evidence = true, .check = check_ruling},
 };
 const int hone_fact_count = (int)(sizeof hone_facts / sizeof *hone_facts);

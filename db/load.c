@@ -7,8 +7,8 @@
 
 #include "base/alloc.h"
 #include "base/zip.h"
+#include "db/batch_priv.h"
 #include "db/dump_priv.h"
-#include "db/fact_priv.h"
 
 enum { FIELDS_MAX = HONE_COLUMNS_MAX + 2 };
 
@@ -18,8 +18,8 @@ typedef struct field {
 } field;
 
 typedef struct reader {
-    hone_store *store;
-    int64_t line, added;
+    const hone_dump_sink *sink;
+    int64_t line;
     hone_row row;
     char *room;                // for what has to be unescaped or decoded; as large as the line
     size_t room_bytes, room_used;
@@ -162,22 +162,24 @@ static bool (*const parsers[HONE_COLUMN_KINDS])(reader *in, const field *from, h
 
 // ---- lines
 
+static hone_status in_line(const reader *in, hone_status status)
+{
+    return status == HONE_OK ? HONE_OK : hone_fail_in(status == HONE_USAGE ? HONE_DAMAGED : status, "line %" PRId64 " of the dump", in->line);
+}
+
 static hone_status load_fact(reader *in, const hone_fact_table *table, const field *fields, size_t count)
 {
     char digits[HONE_ID_TEXT];
-    int64_t added = 0;
     if (count != (size_t)table->column_count + 2) return bad(in, "it has too few or too many fields");
     for (int i = 0; i < table->column_count; i++)
         if (!parsers[table->columns[i].kind](in, &fields[i + 2], &in->row.values[i]))
             return hone_fail(HONE_DAMAGED, "line %" PRId64 " of the dump: %s cannot be read", in->line, table->columns[i].name);
     hone_status status = hone_row_hash(table, in->row.values, &in->row.id);
-    if (status != HONE_OK) return hone_fail_in(status, "line %" PRId64 " of the dump", in->line);
+    if (status != HONE_OK) return in_line(in, status);
     hone_id_print(&in->row.id, digits);
     if (fields[1].size != HONE_DUMP_ID_DIGITS || memcmp(fields[1].text, digits, HONE_DUMP_ID_DIGITS))
         return bad(in, "its content does not have its id: it was changed");
-    status = hone_row_put(in->store, table, &in->row, &added);
-    in->added += added;
-    return status == HONE_OK ? HONE_OK : hone_fail_in(status == HONE_USAGE ? HONE_DAMAGED : status, "line %" PRId64 " of the dump", in->line);
+    return in_line(in, in->sink->fact(in->sink->user, table, &in->row));
 }
 
 static hone_status load_problem(reader *in, const field *fields, size_t count)
@@ -185,8 +187,8 @@ static hone_status load_problem(reader *in, const field *fields, size_t count)
     hone_cell spelling, flops, bytes;
     if (count != 4 || !parse_text(in, &fields[1], &spelling) || !parse_int(in, &fields[2], &flops) || !parse_int(in, &fields[3], &bytes))
         return bad(in, "it is not problem, flops and bytes");
-    hone_status status = hone_problem_put(in->store, spelling.data, spelling.size, flops.integer, bytes.integer);
-    return status == HONE_USAGE ? hone_fail_in(HONE_DAMAGED, "line %" PRId64 " of the dump", in->line) : status;
+    if (!in->sink->problem) return bad(in, "nobody asked for the work of a problem here");
+    return in_line(in, in->sink->problem(in->sink->user, &spelling, flops.integer, bytes.integer));
 }
 
 static size_t split(const char *line, size_t size, field *fields)
@@ -259,9 +261,9 @@ static hone_status load_lines(reader *in, const char *dump, size_t size)
     return HONE_OK;
 }
 
-static hone_status load_text(hone_store *store, const char *dump, size_t size_bytes, int64_t *added)
+hone_status hone_dump_read(const char *dump, size_t size_bytes, const hone_dump_sink *sink)
 {
-    reader in = {.store = store};
+    reader in = {.sink = sink};
     size_t head = sizeof HONE_DUMP_HEAD - 1, body = 0;
     if (size_bytes < head || memcmp(dump, "hone-dump ", 10)) return hone_fail(HONE_DAMAGED, "this is no dump of a hone database");
     if (memcmp(dump, HONE_DUMP_HEAD, head))
@@ -269,9 +271,7 @@ static hone_status load_text(hone_store *store, const char *dump, size_t size_by
     hone_status status = check_end(dump, size_bytes, &body);
     if (status == HONE_OK && body < head) status = hone_fail(HONE_DAMAGED, "the dump was cut off");
     if (status == HONE_OK) status = hone_row_make_room(&in.row, HONE_SAMPLES_MAX);
-    if (status == HONE_OK) status = hone_store_begin(store);
-    if (status == HONE_OK) status = hone_store_end(store, load_lines(&in, dump + head, body - head));
-    if (status == HONE_OK) *added = in.added;
+    if (status == HONE_OK) status = load_lines(&in, dump + head, body - head);
     hone_row_clear(&in.row);
     hone_free(in.room);
     return status;
@@ -284,14 +284,51 @@ static size_t ceiling_of(size_t zipped_bytes)
     return zipped_bytes > HONE_DUMP_MAX / 200 || ceiling > HONE_DUMP_MAX ? HONE_DUMP_MAX : ceiling;
 }
 
+hone_status hone_dump_unzip(const char *dump, size_t size_bytes, size_t most_bytes, void **plain, size_t *plain_bytes)
+{
+    *plain = NULL;
+    if (size_bytes < 4 || memcmp(dump, "\x28\xb5\x2f\xfd", 4)) return HONE_OK;
+    size_t ceiling = ceiling_of(size_bytes);
+    return hone_unzip(dump, size_bytes, ceiling < most_bytes ? ceiling : most_bytes, plain, plain_bytes);
+}
+
+typedef struct loading {
+    hone_store *store;
+    int64_t added;
+} loading;
+
+static hone_status put_fact(void *user, const hone_fact_table *table, const hone_row *row)
+{
+    loading *to = user;
+    int64_t added;
+    hone_status status = hone_row_put(to->store, table, row, &added);
+    to->added += added;
+    return status;
+}
+
+static hone_status put_problem(void *user, const hone_cell *spelling, int64_t flops, int64_t bytes)
+{
+    loading *to = user;
+    return hone_problem_put(to->store, spelling->data, spelling->size, flops, bytes);
+}
+
+static hone_status load_all(const char *dump, size_t size_bytes, loading *to)
+{
+    hone_dump_sink sink = {put_fact, put_problem, to};
+    hone_status status = hone_dump_read(dump, size_bytes, &sink);
+    return status == HONE_OK && to->added ? hone_trust_settle(to->store) : status;
+}
+
 hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added)
 {
+    loading to = {.store = store};
     void *plain = NULL;
-    size_t plain_bytes;
+    size_t plain_bytes = 0;
     *added = 0;
-    if (size_bytes < 4 || memcmp(dump, "\x28\xb5\x2f\xfd", 4)) return load_text(store, dump, size_bytes, added);
-    hone_status status = hone_unzip(dump, size_bytes, ceiling_of(size_bytes), &plain, &plain_bytes);
-    if (status == HONE_OK) status = load_text(store, plain, plain_bytes, added);
+    hone_status status = hone_dump_unzip(dump, size_bytes, HONE_DUMP_MAX, &plain, &plain_bytes);
+    if (status == HONE_OK) status = hone_store_begin(store);
+    if (status == HONE_OK) status = hone_store_end(store, load_all(plain ? plain : dump, plain ? plain_bytes : size_bytes, &to));
+    if (status == HONE_OK) *added = to.added;
     hone_free(plain);
     return status;
 }

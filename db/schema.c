@@ -70,6 +70,23 @@ static const char tables[] =
     " sequence INTEGER NOT NULL, verb TEXT NOT NULL, target BLOB NOT NULL, reason TEXT NOT NULL,"
     " made_unix_ms INTEGER NOT NULL, signature BLOB NOT NULL) STRICT;";
 
+// The rest of best_tactic, behind which measurements are good.
+#define BEST_OF_GOOD \
+    " placed AS (SELECT *, row_number() OVER (w ORDER BY median_ns, id) AS place," \
+    "  count(*) OVER w AS measurements FROM good WINDOW w AS (PARTITION BY device, toolchain, problem, mode, tactic))," \
+    " timed AS (SELECT device, toolchain, problem, mode, tactic, measurements, max(workspace_bytes) AS workspace_bytes," \
+    "  avg(median_ns) FILTER (WHERE place IN ((measurements + 1) / 2, (measurements + 2) / 2)) AS median_ns" \
+    "  FROM placed GROUP BY device, toolchain, problem, mode, tactic)," \
+    " compared AS (SELECT *, min(median_ns) OVER (PARTITION BY device, toolchain, problem, mode) AS fastest_ns," \
+    "  count(*) OVER (PARTITION BY device, toolchain, problem, mode) AS tactics FROM timed)," \
+    " chosen AS (SELECT c.*, a.spelling AS tactic_spelling, row_number() OVER (PARTITION BY c.device, c.toolchain," \
+    "  c.problem, c.mode ORDER BY c.median_ns > c.fastest_ns * 1.005, CASE WHEN c.median_ns > c.fastest_ns * 1.005" \
+    "  THEN c.median_ns END, c.workspace_bytes, a.spelling) AS choice FROM compared c JOIN tactic a ON a.number = c.tactic)" \
+    " SELECT d.spelling AS device, t.spelling AS toolchain, p.spelling AS problem, p.op, c.mode," \
+    " c.tactic_spelling AS tactic, c.median_ns, c.fastest_ns, c.workspace_bytes, c.measurements, c.tactics" \
+    " FROM chosen c JOIN device d ON d.number = c.device JOIN toolchain t ON t.number = c.toolchain" \
+    " JOIN problem p ON p.number = c.problem WHERE c.choice = 1;"
+
 // best_tactic says in SQL what hone_store_rank says for evidence taken under one toolchain (rank.c explains the rule).
 static const char views[] =
     "CREATE VIEW measurement_flat AS SELECT lower(hex(m.id)) AS id, d.spelling AS device, d.architecture, d.model,"
@@ -85,27 +102,38 @@ static const char views[] =
     "  (SELECT 1 FROM measurement b JOIN run s ON s.number = b.run WHERE b.device = m.device AND b.problem = m.problem"
     "   AND b.tactic = m.tactic AND b.depends = m.depends AND b.verdict IN ('wrong', 'crash', 'unstable', 'timeout')"
     "   AND s.start_unix_ms >= r.start_unix_ms)),"
-    " placed AS (SELECT *, row_number() OVER (w ORDER BY median_ns, id) AS place,"
-    "  count(*) OVER w AS measurements FROM good WINDOW w AS (PARTITION BY device, toolchain, problem, mode, tactic)),"
-    " timed AS (SELECT device, toolchain, problem, mode, tactic, measurements, max(workspace_bytes) AS workspace_bytes,"
-    "  avg(median_ns) FILTER (WHERE place IN ((measurements + 1) / 2, (measurements + 2) / 2)) AS median_ns"
-    "  FROM placed GROUP BY device, toolchain, problem, mode, tactic),"
-    " compared AS (SELECT *, min(median_ns) OVER (PARTITION BY device, toolchain, problem, mode) AS fastest_ns,"
-    "  count(*) OVER (PARTITION BY device, toolchain, problem, mode) AS tactics FROM timed),"
-    " chosen AS (SELECT c.*, a.spelling AS tactic_spelling, row_number() OVER (PARTITION BY c.device, c.toolchain,"
-    "  c.problem, c.mode ORDER BY c.median_ns > c.fastest_ns * 1.005, CASE WHEN c.median_ns > c.fastest_ns * 1.005"
-    "  THEN c.median_ns END, c.workspace_bytes, a.spelling) AS choice FROM compared c JOIN tactic a ON a.number = c.tactic)"
-    " SELECT d.spelling AS device, t.spelling AS toolchain, p.spelling AS problem, p.op, c.mode,"
-    " c.tactic_spelling AS tactic, c.median_ns, c.fastest_ns, c.workspace_bytes, c.measurements, c.tactics"
-    " FROM chosen c JOIN device d ON d.number = c.device JOIN toolchain t ON t.number = c.toolchain"
-    " JOIN problem p ON p.number = c.problem WHERE c.choice = 1;"
+    BEST_OF_GOOD
 
     "CREATE VIEW run_summary AS SELECT lower(hex(r.id)) AS id, r.start_unix_ms, r.writer, r.sequence, r.effort, r.options,"
     " count(m.number) AS measurements, count(m.number) FILTER (WHERE m.verdict = 'ok') AS measurements_ok,"
     " count(DISTINCT m.problem) AS problems, count(DISTINCT m.tactic) AS tactics,"
     " coalesce(sum(m.sample_count), 0) AS samples FROM run r LEFT JOIN measurement m ON m.run = r.number GROUP BY r.number;";
 
-const char *const hone_schema_migrations[HONE_STORE_SCHEMA] = {tables, views};
+// Trust. `standing` and `hidden` are derived (trust.c rebuilds them): what the rulings in force say of writers, and of ids. A program that
+// does not know them would choose what was ruled out, so it may not read the file.
+#define COUNTS(measurement, run) " coalesce((SELECT h.hides FROM hidden h WHERE h.id = " measurement ".id)," \
+    " (SELECT h.hides FROM hidden h WHERE h.id = " run ".id), 0) = 0"
+
+static const char trust[] =
+    "UPDATE schema_info SET value = 3 WHERE name = 'oldest_reader';"
+    "CREATE TABLE owner(writer TEXT PRIMARY KEY NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE quarantine(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, writer TEXT NOT NULL,"
+    " sequence INTEGER NOT NULL, received_unix_ms INTEGER NOT NULL, data BLOB NOT NULL) STRICT;"
+    "CREATE INDEX quarantine_by_writer ON quarantine(writer, sequence);"
+    "CREATE TABLE standing(writer TEXT PRIMARY KEY NOT NULL, trust INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE hidden(id BLOB PRIMARY KEY NOT NULL, hides INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX batch_by_writer ON batch(writer, sequence, id);"
+    "CREATE INDEX ruling_by_target ON ruling(target);"
+
+    "DROP VIEW best_tactic;"
+    "CREATE VIEW best_tactic AS WITH"
+    " good AS (SELECT m.* FROM measurement m JOIN run r ON r.number = m.run WHERE m.verdict = 'ok' AND" COUNTS("m", "r") " AND NOT EXISTS"
+    "  (SELECT 1 FROM measurement b JOIN run s ON s.number = b.run WHERE b.device = m.device AND b.problem = m.problem"
+    "   AND b.tactic = m.tactic AND b.depends = m.depends AND b.verdict IN ('wrong', 'crash', 'unstable', 'timeout')"
+    "   AND s.start_unix_ms >= r.start_unix_ms AND" COUNTS("b", "s") ")),"
+    BEST_OF_GOOD;
+
+const char *const hone_schema_migrations[HONE_STORE_SCHEMA] = {tables, views, trust};
 
 hone_status hone_schema_migrate(hone_store *store, int target)
 {

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/zip.h"
-#include "db/fact_priv.h"
+#include "db/batch_priv.h"
 
 typedef struct place {
     char folder[256];
@@ -177,12 +177,18 @@ static void every_table_travels(void **state)
     hone_store *other = fixture_create(here->folder, "b.db");
     hone_cell id = hone_cell_id(&(hone_id){{9}}), bytes = {.data = "\0\1\2\3", .size = 4}, word = hone_cell_text("w\to\\rd"), none = {.data = "", .size = 0};
     hone_row calibration = {.values = {id, word, id, word, hone_cell_int(-3), hone_cell_real(-1.5), hone_cell_real(1e300), hone_cell_real(0.1), bytes}};
-    hone_row batch = {.values = {word, hone_cell_int(INT64_MIN), bytes, none}};
-    hone_row ruling = {.values = {word, hone_cell_int(4), hone_cell_text("promote"), id, word, hone_cell_int(5), bytes}};
+    hone_id seed = {{1}};
+    hone_key key;
+    hone_key_from(&seed, &key.public_key, &key.secret);
+    hone_id_print(&key.public_key, key.writer);
+    hone_cell writer = hone_cell_text(key.writer);
+    hone_row batch = {.values = {writer, hone_cell_int(INT64_MAX), id, none}};
+    hone_row ruling = {.values = {writer, hone_cell_int(4), hone_cell_text("promote"), id, word, hone_cell_int(5), none}};
     int64_t added;
     put_any(here->store, HONE_FACT_CALIBRATION, &calibration);
-    put_any(here->store, HONE_FACT_BATCH, &batch);
-    put_any(here->store, HONE_FACT_RULING, &ruling);
+    OK(hone_store_begin(here->store));
+    OK(hone_signed_put(here->store, &key, HONE_FACT_BATCH, &batch));
+    OK(hone_store_end(here->store, hone_signed_put(here->store, &key, HONE_FACT_RULING, &ruling)));
     char *dump = fixture_dump(here->store, 0);
     for (int i = 0; i < hone_fact_count; i++) {
         char head[64];
