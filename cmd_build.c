@@ -10,16 +10,20 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cmd.h"
+#include "cmd_worklist.h"
+#include "db/exchange.h"
 #include "engine/build.h"
 #include "engine/graph.h"
 
 enum {
     PINS_MAX = 256, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_STRICT, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN,
-    KEY_STALE, KEY_APPROXIMATE, KEY_JSON
+    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_HUB, KEY_TOKEN_FILE, KEY_CA
 };
 
 typedef struct request {
     const char *model, *output, *db, *device, *precision, *shapes, *toolchain;
+    hone_remote_options hub;       // url NULL: none
+    char hub_device[256], hub_toolchain[512];      // what the hub calls them
     bool strict, stale, approximate, json;
     int lanes;                     // 0: by the device
     int64_t workspace_bytes;
@@ -32,6 +36,9 @@ static const struct argp_option options[] = {
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a device's full spelling, or a word that names one device of the database (h200)", 0},
     {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16; the first is the one asked for, the others may stand in (default fp32)", 0},
     {"db", KEY_DB, "DB", 0, "The database, and nothing else (default: the user's own over the bundled one)", 0},
+    {"hub", KEY_HUB, "URL", 0, "A hub to read from, and nothing else: https://HOST[:PORT]", 0},
+    {"token-file", KEY_TOKEN_FILE, "FILE", 0, "Holds the token for the hub (default: $HONE_HUB_TOKEN)", 0},
+    {"ca", KEY_CA, "FILE", 0, "Certificates in PEM that the hub's must be signed by (default: the system's)", 0},
     {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims: x:1x3x640x640", 0},
     {"strict", KEY_STRICT, 0, 0, "What the database lacks is printed as a work list for `hone tune -`, with exit code 5 and no plan", 0},
     {"pin", KEY_PIN, "LAYER=TACTIC", 0, "Runs a layer by this tactic; may be given again", 0},
@@ -59,6 +66,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     const struct { int key; const char **to; } texts[] = {
         {'o', &asked->output}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_DB, &asked->db},
         {KEY_SHAPES, &asked->shapes}, {KEY_TOOLCHAIN, &asked->toolchain},
+        {KEY_HUB, &asked->hub.url}, {KEY_TOKEN_FILE, &asked->hub.token_file}, {KEY_CA, &asked->hub.ca_file},
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_STRICT, &asked->strict}, {KEY_STALE, &asked->stale}, {KEY_APPROXIMATE, &asked->approximate}, {KEY_JSON, &asked->json},
@@ -81,6 +89,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return asked->model = argument, 0;
     case ARGP_KEY_END:
         if (!asked->model || !asked->output || !asked->device) argp_error(state, "MODEL.onnx, -o PLAN and --device DEVICE are needed");
+        if (asked->db && asked->hub.url) argp_error(state, "either --db or --hub is read, not both");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -193,6 +202,51 @@ static hone_status say_json(const outcome *o, const char *path)
     return status;
 }
 
+// ---- from a hub
+
+static hone_status add_problem(void *user, const char *problem, int64_t times)
+{
+    return hone_worklist_add(user, problem, times);
+}
+
+// All that the builder can ask for is fetched at once.
+static hone_status fetch(request *asked, hone_remote *remote, const hone_graph *graph, hone_store **store)
+{
+    hone_precision_set precisions;
+    hone_target target;
+    hone_worklist list = {0};
+    char toolchain[512];
+    hone_status status;
+    HONE_TRY(hone_precision_set_parse(asked->precision, &precisions));
+    HONE_TRY(hone_target_parse(asked->hub_device, &target));
+    HONE_TRY(hone_build_questions(graph, &target, &precisions, add_problem, &list));
+    HONE_TRY(hone_remote_evidence(remote, asked->hub_device, asked->approximate, (const char *const *)list.problems, list.count, store, toolchain));
+    if (*toolchain) memcpy(asked->hub_toolchain, toolchain, sizeof toolchain);
+out:
+    hone_worklist_clear(&list);
+    return status;
+}
+
+static hone_status open_hub(request *asked, const hone_graph *graph, hone_store **store)
+{
+    hone_remote *remote = NULL;
+    char spelling[512];
+    bool found;
+    hone_status status;
+    HONE_TRY(hone_cmd_find_named(asked->device, asked->hub_device, asked->hub_toolchain, &found));
+    HONE_TRY(hone_remote_open(&asked->hub, &remote));
+    if (!found) {
+        HONE_TRY(hone_remote_target(remote, asked->device, spelling));
+        snprintf(asked->hub_device, sizeof asked->hub_device, "%.255s", spelling);
+    }
+    HONE_TRY(fetch(asked, remote, graph, store));
+    asked->device = asked->hub_device;
+    if (!asked->toolchain && *asked->hub_toolchain) asked->toolchain = asked->hub_toolchain;
+out:
+    hone_remote_close(remote);
+    return status;
+}
+
 // ---- building
 
 static hone_status settle(const request *asked, hone_store *store, char spelling[256], char toolchain[512], hone_build_options *build)
@@ -227,7 +281,7 @@ static hone_status build(const request *asked, hone_store *store, const hone_gra
     return status;
 }
 
-static hone_status run(const request *asked)
+static hone_status run(request *asked)
 {
     int64_t start = hone_clock_ns();
     hone_store *store = NULL;
@@ -236,8 +290,9 @@ static hone_status run(const request *asked)
     hone_text missing;
     hone_text_init(&missing);
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    if (!asked->hub.url) HONE_TRY(hone_store_open_default(asked->db, false, &store));
     HONE_TRY(hone_cmd_import(asked->model, asked->shapes, &graph));
+    if (asked->hub.url) HONE_TRY(open_hub(asked, graph, &store));
     HONE_TRY(build(asked, store, graph, &missing, &plan));
     HONE_TRY(hone_plan_save(plan, asked->output));
     outcome o = {.plan = plan, .missing = hone_text_get(&missing), .seconds = (double)(hone_clock_ns() - start) / 1e9};

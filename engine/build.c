@@ -10,6 +10,8 @@
 #define PLAN_CEILING ((size_t)64 << 30)
 #define SCRATCH_CEILING ((size_t)8 << 30)
 
+enum { VALUE_FORMATS_MAX = 1 + 8 * 2 };
+
 typedef struct wanted {
     char *problem;
     int64_t times;
@@ -82,25 +84,75 @@ out:
     return status;
 }
 
-hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
-                                hone_problem_each each, void *user) {
+// Sorted, each once with its count.
+static hone_status emit(wanted_list *list, hone_problem_each each, void *user) {
+    if (list->n) qsort(list->items, list->n, sizeof *list->items, by_spelling);
+    for (size_t k = 0; k < list->n;) {
+        size_t same = k + 1;
+        while (same < list->n && !strcmp(list->items[same].problem, list->items[k].problem)) same++;
+        hone_status status = each(user, list->items[k].problem, (int64_t)(same - k));
+        if (status != HONE_OK) return status;
+        k = same;
+    }
+    return HONE_OK;
+}
+
+// A value as it came, and as each precision has it in each layout.
+static int formats_of(const hone_tensor *natural, const hone_precision_set *precisions, hone_tensor formats[VALUE_FORMATS_MAX]) {
+    int n = 0;
+    formats[n++] = *natural;
+    for (int p = 0; p < precisions->n; p++)
+        for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++)
+            if (natural->rank == 4 || layout == HONE_ROW) formats[n++] = hone_format_tensor(natural, precisions->items[p], (hone_layout)layout);
+    return n;
+}
+
+static hone_status want_conversions(const hone_graph *graph, const hone_precision_set *precisions, wanted_list *list) {
+    hone_tensor formats[VALUE_FORMATS_MAX];
+    hone_status status = HONE_OK;
+    hone_problem *scratch = hone_alloc(sizeof *scratch);
+    if (!scratch) return HONE_NO_MEMORY;
+    for (int v = 0; v < graph->n_values; v++) {
+        const hone_tensor *natural = &graph->values[v].tensor;
+        if (graph->values[v].data || !hone_dtype_is_float(natural->dtype)) continue;      // constants are converted at build
+        int n = formats_of(natural, precisions, formats);
+        for (int k = 0; k < n * n; k++) {
+            const hone_tensor *from = &formats[k / n], *to = &formats[k % n];
+            if (k && hone_format_same_bytes(from, to)) continue;      // the first is an output that is an input
+            HONE_TRY(hone_conversion_problem(from, to, scratch));
+            HONE_TRY(want(list, scratch));
+        }
+    }
+out:
+    hone_free(scratch);
+    return status;
+}
+
+static hone_status list_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, bool conversions,
+                                 hone_problem_each each, void *user) {
     hone_status status;
     hone_view *view = NULL;
     wanted_list list = {0};
     HONE_TRY(hone_view_new(graph, &view));
     HONE_TRY(want_all(view, target, precisions, &list));
-    if (list.n) qsort(list.items, list.n, sizeof *list.items, by_spelling);
-    for (size_t k = 0; k < list.n;) {
-        size_t same = k + 1;
-        while (same < list.n && !strcmp(list.items[same].problem, list.items[k].problem)) same++;
-        HONE_TRY(each(user, list.items[k].problem, (int64_t)(same - k)));
-        k = same;
-    }
+    if (conversions) HONE_TRY(want_conversions(graph, precisions, &list));
+    status = emit(&list, each, user);
 out:
     for (size_t k = 0; k < list.n; k++) hone_free(list.items[k].problem);
     hone_free(list.items);
     hone_view_free(view);
     return status;
+}
+
+hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                hone_problem_each each, void *user) {
+    return list_problems(graph, target, precisions, false, each, user);
+}
+
+hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                 hone_problem_each each, void *user) {
+    hone_status status = list_problems(graph, target, precisions, true, each, user);
+    return status == HONE_OK ? each(user, HONE_BUILD_GAP_PROBLEM, 1) : status;
 }
 
 static hone_status head(const hone_graph *graph, const hone_build_options *options, hone_store *store, const char *network_name, hone_plan *plan) {

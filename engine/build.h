@@ -47,6 +47,11 @@ typedef hone_status (*hone_problem_each)(void *user, const char *problem, int64_
 hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                 hone_problem_each each, void *user);
 
+#define HONE_BUILD_GAP_PROBLEM "identity x=f32:32"      // whose time in the mode "graph gap" is the launch gap
+// All problems that hone_build may ask a store about: those, every conversion between the formats of a value, and the launch gap.
+hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                 hone_problem_each each, void *user);
+
 // missing gets one spelling a line: what the best plan needs and the database lacks. Under strict with anything missing: HONE_MISS and
 // no plan. Otherwise the reference source stands in for what is missing, slowly.
 hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_build_options *options, const char *network_name,
