@@ -64,7 +64,8 @@ BUNDLED := $(sort $(wildcard db/bundled/*.txt.zst))
 BUNDLED_DB := $(if $(BUNDLED),$(PROGRAM:%/hone=%/bundled.db))
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
-	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c))
+	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c)) \
+	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -106,6 +107,11 @@ $(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(call objects,$(filter base/% kernels/
 		$(B)/obj/gen/cuda_sources.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Writers and load for the tests of the hub.
+$(B)/tests/hub-%: $(B)/obj/tests/hub/%.o $(call objects,$(filter base/% db/%,$(LIB_SRC)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
@@ -152,7 +158,7 @@ $(B)/gen/unit_table.c: FORCE
 FORCE:
 
 -include $(patsubst %.o,%.d,$(ALL_OBJ) $(CMD_OBJ) $(UNIT_OBJ) $(HOSTILE_OBJ) \
-	$(call objects,$(wildcard tests/fuzz/*.c)))
+	$(call objects,$(wildcard tests/fuzz/*.c tests/hub/*.c)))
 
 # ---- set-up, tests, demonstration. Recipes call make again because the packages come first.
 

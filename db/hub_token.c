@@ -325,6 +325,10 @@ unsigned hone_tokens_check(hone_tokens *tokens, const char *token)
     pthread_mutex_lock(&tokens->mutex);
     look(tokens);
     const entry *found = find(&tokens->list, &hash);
+    if (!found) {                 // it may have been made just now
+        read_again(tokens);
+        found = find(&tokens->list, &hash);
+    }
     unsigned scopes = found && !found->revoked && found->ends_unix_ms > hone_clock_unix_ms() ? found->scopes : 0;
     pthread_mutex_unlock(&tokens->mutex);
     return scopes;
