@@ -7,7 +7,7 @@
 #   make deps       what the build and the tests need     make demo      the main job, end to end
 #   make lint       layers, fences, style                 make models    test networks in build/models
 #   make asan|tsan  unit tests under sanitizers           make fuzz      fuzz targets (clang)
-#   make install    DESTDIR, prefix, GNU folder names
+#   make install    DESTDIR, prefix, GNU folder names    make hub-peers, hub-load   the hub at length
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -69,7 +69,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan hub-peers hub-load install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
 
@@ -164,7 +164,7 @@ FORCE:
 
 deps: build/.deps
 
-build/.deps: tests/deps.sh $(wildcard tests/requirements*.txt)
+build/.deps: tests/deps.sh $(filter-out %-peers.txt,$(wildcard tests/requirements*.txt))
 	@tests/deps.sh build
 
 # As many jobs as processors, unless the user has said how many.
@@ -203,6 +203,13 @@ tsan:
 FUZZ_SECONDS ?= 60
 fuzz: build/.deps
 	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+# The hub against an S3 server, botocore's signatures and schemathesis; and what it bears (needs wrk). Neither is part of `make check`.
+hub-peers: tests
+	@HONE=$(CURDIR)/$(B)/hone tests/hub/peers.sh
+
+hub-load: tests
+	@B=$(B) tests/hub/load.sh
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(datadir)/hone

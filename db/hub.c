@@ -242,6 +242,7 @@ static hone_hub *new_hub(const hone_hub_options *options)
     hone_hub_queue_init(&hub->questions);
     hone_hub_queue_init(&hub->batches);
     pthread_mutex_init(&hub->snapshot_mutex, NULL);
+    pthread_mutex_init(&hub->target_mutex, NULL);
     hub->snapshot_generation = -1;
     hub->start_unix_ms = hone_clock_unix_ms();
     hub->options = *options;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "db/hub_priv.h"
 
@@ -95,26 +96,56 @@ static void print_ranked(hone_json *json, const hone_ranked *ranked)
     hone_json_close(json, '}');
 }
 
+// Finding the newest toolchain takes a scan of the device's rows, so what was found holds as long as an answer in memory does.
+static bool recall_target(hone_hub *hub, const char *word, hone_hub_target *target)
+{
+    int64_t generation = atomic_load(&hub->generation), now_ns = hone_clock_ns();
+    bool found = false;
+    pthread_mutex_lock(&hub->target_mutex);
+    for (int k = 0; k < HONE_HUB_TARGETS && !found; k++) {
+        const hone_hub_target *at = &hub->targets[k];
+        found = !strcmp(at->word, word) && at->made_ns && (at->generation == generation || now_ns - at->made_ns < HONE_CACHE_STALE_NS);
+        if (found) *target = *at;
+    }
+    pthread_mutex_unlock(&hub->target_mutex);
+    return found;
+}
+
+static hone_status find_target(hone_hub_call *call, hone_hub_target *target)
+{
+    hone_hub *hub = call->hub;
+    const char *word = hone_hub_value(call, "device");
+    if (strlen(word) >= sizeof target->word) return hone_fail(HONE_USAGE, "no device has so long a spelling");
+    if (recall_target(hub, word, target)) return HONE_OK;
+    strcpy(target->word, word);
+    target->generation = atomic_load(&hub->generation);
+    hone_status status = hone_store_find_device(call->store, word, target->device, sizeof target->device);
+    if (status == HONE_OK) status = hone_store_find_toolchain(call->store, target->device, target->toolchain, sizeof target->toolchain);
+    if (status != HONE_OK) return status;
+    target->made_ns = hone_clock_ns();
+    pthread_mutex_lock(&hub->target_mutex);
+    hub->targets[hub->next_target++ % HONE_HUB_TARGETS] = *target;
+    pthread_mutex_unlock(&hub->target_mutex);
+    return HONE_OK;
+}
+
 static hone_status answer_best(hone_hub_call *call, hone_text *out)
 {
     enum { MOST = 20 };
-    char device[512], toolchain[512];
+    hone_hub_target target;
     hone_ranked *ranked = NULL;
     size_t count = 0;
     hone_json json;
-    hone_question question = {.device = device, .toolchain = hone_hub_value(call, "toolchain"), .problem = hone_hub_value(call, "problem"),
+    hone_question question = {.device = target.device, .toolchain = hone_hub_value(call, "toolchain"), .problem = hone_hub_value(call, "problem"),
                               .mode = hone_hub_value(call, "mode"), .allow_stale = !strcmp(hone_hub_value(call, "stale"), "1")};
-    hone_status status = hone_store_find_device(call->store, hone_hub_value(call, "device"), device, sizeof device);
-    if (status == HONE_OK && !*question.toolchain) {
-        status = hone_store_find_toolchain(call->store, device, toolchain, sizeof toolchain);
-        question.toolchain = toolchain;
-    }
+    hone_status status = find_target(call, &target);
+    if (!*question.toolchain) question.toolchain = target.toolchain;
     if (status == HONE_OK) status = hone_store_rank(call->store, &question, &ranked, &count);
     if (status != HONE_OK) return status;
     hone_json_init(&json, out);
     hone_json_open(&json, NULL, '{');
     hone_json_text(&json, "schema", "hone.best.1");
-    hone_json_text(&json, "device", device);
+    hone_json_text(&json, "device", target.device);
     hone_json_text(&json, "toolchain", question.toolchain);
     hone_json_text(&json, "problem", question.problem);
     hone_json_int(&json, "tactics", (int64_t)count);

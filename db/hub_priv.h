@@ -13,7 +13,7 @@
 #include "db/hub_token.h"
 #include "db/store.h"
 
-enum { HONE_HUB_PARAMETERS = 5, HONE_HUB_READERS = 2, HONE_HUB_JOBS_MAX = 2048, HONE_HUB_BUCKETS = 8, HONE_HUB_OPERATIONS_MAX = 32 };
+enum { HONE_HUB_PARAMETERS = 5, HONE_HUB_READERS = 2, HONE_HUB_JOBS_MAX = 2048, HONE_HUB_BUCKETS = 8, HONE_HUB_OPERATIONS_MAX = 32, HONE_HUB_TARGETS = 16 };
 
 typedef enum hone_hub_who {
     HONE_HUB_AT_ONCE,            // the HTTP thread, from memory
@@ -77,6 +77,11 @@ typedef struct hone_hub_counts {             // of one operation
     atomic_llong duration_us;
 } hone_hub_counts;
 
+typedef struct hone_hub_target {             // which device a word names, and its newest toolchain
+    char word[512], device[512], toolchain[512];
+    int64_t generation, made_ns;
+} hone_hub_target;
+
 typedef struct hone_cache hone_cache;
 
 struct hone_hub {
@@ -98,6 +103,9 @@ struct hone_hub {
     pthread_mutex_t snapshot_mutex;
     hone_id snapshot;
     int64_t snapshot_generation;
+    pthread_mutex_t target_mutex;
+    hone_hub_target targets[HONE_HUB_TARGETS];       // by round robin
+    int next_target;
 };
 
 // hub.c
