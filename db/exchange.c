@@ -164,7 +164,7 @@ static hone_status push_batch(void *user, const char *writer, int64_t sequence)
     size_t size;
     hone_status status = hone_batch_pack(p->store, writer, sequence, &blob, &size);
     if (status != HONE_OK) return status;
-    const hone_http_call call = {.method = "POST", .path = p->path, .type = "application/vnd.hone.batch", .body = blob, .body_bytes = size, .seconds_max = SECONDS_MAX};
+    const hone_http_call call = {.method = "POST", .path = p->path, .type = "application/octet-stream", .body = blob, .body_bytes = size, .seconds_max = SECONDS_MAX};
     status = hone_remote_call(p->remote, &call, 200, &result);
     hone_free(blob);
     if (status != HONE_OK) return status;

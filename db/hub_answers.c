@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "db/hub_priv.h"
 
-#define BATCH_TYPE "application/vnd.hone.batch"
+#define BATCH_TYPE "application/octet-stream"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 #define JSON_TYPE "application/json"
 #define HTML_TYPE "text/html; charset=utf-8"

@@ -63,7 +63,7 @@ static int post(int *handle, const char *blob, size_t size)
 {
     char head[256], answer[ANSWER_BYTES];
     long rows = 0;
-    int length = snprintf(head, sizeof head, "POST /v1/batches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/vnd.hone.batch\r\nContent-Length: %zu\r\n\r\n", size);
+    int length = snprintf(head, sizeof head, "POST /v1/batches HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n", size);
     if (*handle < 0) *handle = connect_hub();
     int code = *handle < 0 || send_all(*handle, head, (size_t)length) || send_all(*handle, blob, size) ? -1 : read_answer(*handle, answer);
     if (code == 200) sscanf(strstr(answer, "\r\n\r\n") + 4, "added %ld", &rows);
