@@ -17,11 +17,11 @@
 
 enum {
     PINS_MAX = 256, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_STRICT, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN,
-    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_HUB, KEY_TOKEN_FILE, KEY_CA
+    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_HUB, KEY_TOKEN_FILE, KEY_CA, KEY_SNAPSHOT
 };
 
 typedef struct request {
-    const char *model, *output, *db, *device, *precision, *shapes, *toolchain;
+    const char *model, *output, *db, *device, *precision, *shapes, *toolchain, *snapshot;
     hone_remote_options hub;       // url NULL: none
     char hub_device[256], hub_toolchain[512];      // what the hub calls them
     bool strict, stale, approximate, json;
@@ -45,6 +45,7 @@ static const struct argp_option options[] = {
     {"lanes", KEY_LANES, "N", 0, "Steps that may overlap, 1 to 16 (default: 4 on a GPU, 1 on a CPU)", 0},
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Leaves out tactics that need more scratch memory; K, M and G are understood", 0},
     {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to build for (default: the newest recorded for the device)", 0},
+    {"snapshot", KEY_SNAPSHOT, "ID", 0, "Refuses any other content of the database (hone db snapshot); the first 16 digits will do", 0},
     {"allow-stale", KEY_STALE, 0, 0, "Also uses measurements beside other library versions", 0},
     {"allow-approximate", KEY_APPROXIMATE, 0, 0, "Also uses measurements of other models of the same architecture", 0},
     {"json", KEY_JSON, 0, 0, "The summary as one JSON object on standard output", 0},
@@ -67,6 +68,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         {'o', &asked->output}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_DB, &asked->db},
         {KEY_SHAPES, &asked->shapes}, {KEY_TOOLCHAIN, &asked->toolchain},
         {KEY_HUB, &asked->hub.url}, {KEY_TOKEN_FILE, &asked->hub.token_file}, {KEY_CA, &asked->hub.ca_file},
+        {KEY_SNAPSHOT, &asked->snapshot},
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_STRICT, &asked->strict}, {KEY_STALE, &asked->stale}, {KEY_APPROXIMATE, &asked->approximate}, {KEY_JSON, &asked->json},
@@ -268,6 +270,23 @@ static hone_status settle(const request *asked, hone_store *store, char spelling
     return HONE_OK;
 }
 
+// A pinned build answers the same bytes for ever, or says that the evidence is another.
+static hone_status check_snapshot(const request *asked, hone_store *store)
+{
+    hone_id id;
+    char digits[HONE_ID_TEXT];
+    if (!asked->snapshot) return HONE_OK;
+    size_t size = strlen(asked->snapshot);
+    if (size < 16 || size >= HONE_ID_TEXT || strspn(asked->snapshot, "0123456789abcdef") != size)
+        return hone_fail(HONE_USAGE, "--snapshot wants what `hone db snapshot` prints, or its first 16 digits or more, not '%s'", asked->snapshot);
+    hone_status status = hone_store_snapshot(store, &id);
+    if (status != HONE_OK) return status;
+    hone_id_print(&id, digits);
+    if (!strncmp(digits, asked->snapshot, size)) return HONE_OK;
+    return hone_fail(HONE_USAGE, "%s has the snapshot %s, not %s: build with the database that the plan was pinned to, or leave --snapshot out",
+                     hone_store_path(store), digits, asked->snapshot);
+}
+
 static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_text *missing, hone_plan **plan)
 {
     char spelling[256], toolchain[512], name[256];
@@ -275,7 +294,9 @@ static hone_status build(const request *asked, hone_store *store, const hone_gra
     hone_status status = settle(asked, store, spelling, toolchain, &build_options);
     if (status != HONE_OK) return status;
     hone_store_begin_read(store);
-    status = hone_build(graph, store, &build_options, hone_cmd_network_name(asked->model, name), missing, plan);
+    status = check_snapshot(asked, store);
+    if (status == HONE_OK)
+        status = hone_build(graph, store, &build_options, hone_cmd_network_name(asked->model, name), missing, plan);
     hone_store_end_read(store);
     if (status == HONE_MISS && missing->size) (void)hone_cmd_print(missing);
     return status;

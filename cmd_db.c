@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// hone db info|dump|load|merge|check: looking after databases.
+// hone db info|dump|load|merge|check|snapshot|stale|trust: looking after databases.
 #include <argp.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,17 +11,23 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "cmd.h"
+#include "db/ruling.h"
 #include "db/store.h"
+#include "kernels/device.h"
 
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
-enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON };
+enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON, KEY_REASON, KEY_KEY,
+       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP,
+       KEY_DEVICE, KEY_TOOLCHAIN };
 
 typedef struct request {
     const char *db;
     const char *output;
     const char *files[FILES_MAX];
     size_t file_count;
+    const char *reason, *key, *device, *toolchain;
+    hone_export part;
     int keep;
     bool json;
 } request;
@@ -33,7 +39,23 @@ static const struct argp_option info_options[] = {
 static const struct argp_option dump_options[] = {
     {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
     {"output", 'o', "FILE", 0, "Write to FILE, compressed when its name ends with .zst (default: standard output)", 0},
-    {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0}, {0},
+    {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0},
+    {"architecture", KEY_ARCHITECTURE, "NAME", 0, "Only what was measured on this architecture (sm_90)", 0},
+    {"op", KEY_OP, "OP", 0, "Only problems that begin with this op", 0},
+    {"network", KEY_NETWORK, "NAME", 0, "Only the problems of a registered network", 0},
+    {"strip-private", KEY_STRIP, 0, 0, "Leave out options of runs, notes, names of networks, rulings and plans", 0}, {0},
+};
+static const struct argp_option stale_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
+    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, or a word that names one device of the database (h200)", 0},
+    {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to hold the records against (default: those of the device here)", 0},
+    {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
+};
+static const struct argp_option trust_options[] = {
+    {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
+    {"reason", KEY_REASON, "TEXT", 0, "Why; kept in the ruling", 0},
+    {"key", KEY_KEY, "FILE", 0, "The key that signs (default: writer.key in the data folder)", 0},
+    {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
 };
 static const struct argp_option change_options[] = {
     {"db", KEY_DB, "DB", 0, "The database that receives (default: the first argument); made when missing", 0}, {0},
@@ -46,6 +68,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case KEY_DB: asked->db = argument; return 0;
     case KEY_JSON: asked->json = true; return 0;
+    case KEY_REASON: asked->reason = argument; return 0;
+    case KEY_KEY: asked->key = argument; return 0;
+    case KEY_DEVICE: asked->device = argument; return 0;
+    case KEY_TOOLCHAIN: asked->toolchain = argument; return 0;
+    case KEY_ARCHITECTURE: asked->part.architecture = argument; return 0;
+    case KEY_OP: asked->part.op = argument; return 0;
+    case KEY_NETWORK: asked->part.network = argument; return 0;
+    case KEY_STRIP: asked->part.strip_private = true; return 0;
     case 'o': asked->output = argument; return 0;
     case KEY_KEEP:
         asked->keep = (int)strtol(argument, &end, 10);
@@ -174,16 +204,19 @@ static hone_status write_dump(const char *path, hone_text *text)
 
 static hone_status run_dump(request *asked)
 {
-    hone_store *store = NULL;
+    hone_store *store = NULL, *part = NULL;
     hone_text text;      // whole before it is written: a slow reader of the output must not hold the database's lock
     hone_status status;
     hone_text_init(&text);
     HONE_TRY(hone_store_open_default(asked->db, false, &store));
-    HONE_TRY(hone_store_dump(store, asked->keep, append, &text));
+    if (asked->part.architecture || asked->part.op || asked->part.network || asked->part.strip_private)
+        HONE_TRY(hone_store_export(store, &asked->part, &part));
+    HONE_TRY(hone_store_dump(part ? part : store, asked->keep, append, &text));
     HONE_TRY(hone_text_status(&text));
     status = write_dump(asked->output, &text);
 out:
     hone_text_clear(&text);
+    hone_store_close(part);
     hone_store_close(store);
     return status;
 }
@@ -278,6 +311,249 @@ out:
     return status;
 }
 
+// ---- snapshot
+
+static hone_status print_snapshot(const char *digits, bool json_wanted)
+{
+    hone_text text;
+    hone_json json;
+    hone_text_init(&text);
+    if (!json_wanted) hone_text_printf(&text, "%s\n", digits);
+    if (json_wanted) {
+        hone_json_init(&json, &text);
+        hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "schema", "hone.db.snapshot.1");
+        hone_json_text(&json, "snapshot", digits);
+        hone_json_close(&json, '}');
+    }
+    hone_status status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status run_snapshot(request *asked)
+{
+    hone_store *store = NULL;
+    hone_id id;
+    char digits[HONE_ID_TEXT];
+    hone_status status;
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_begin_read(store));
+    status = hone_store_snapshot(store, &id);
+    hone_store_end_read(store);
+    hone_id_print(&id, digits);
+    if (status == HONE_OK) status = print_snapshot(digits, asked->json);
+out:
+    hone_store_close(store);
+    return status;
+}
+
+// ---- stale
+
+typedef struct staleness {
+    hone_text text;
+    hone_json json;
+    int64_t fresh, stale;
+} staleness;
+
+static hone_status add_stale(void *user, const hone_stale *group)
+{
+    staleness *to = user;
+    *(*group->changes ? &to->stale : &to->fresh) += group->measurements;
+    if (*group->changes)
+        hone_text_printf(&to->text, "%s: %" PRId64 " measurements of %" PRId64 " problems rest on %s\n", group->source, group->measurements,
+                         group->problems, group->changes);
+    return HONE_OK;
+}
+
+static hone_status add_stale_json(void *user, const hone_stale *group)
+{
+    staleness *to = user;
+    hone_json_open(&to->json, NULL, '{');
+    hone_json_text(&to->json, "source", group->source);
+    hone_json_text(&to->json, "depends", group->depends);
+    hone_json_text(&to->json, "changes", group->changes);
+    hone_json_int(&to->json, "measurements", group->measurements);
+    hone_json_int(&to->json, "problems", group->problems);
+    hone_json_close(&to->json, '}');
+    return HONE_OK;
+}
+
+static hone_status print_stale(const request *asked, hone_store *store, const char *device, const char *toolchain)
+{
+    staleness to = {0};
+    hone_status status;
+    hone_text_init(&to.text);
+    hone_json_init(&to.json, &to.text);
+    if (asked->json) {
+        hone_json_open(&to.json, NULL, '{');
+        hone_json_text(&to.json, "schema", "hone.db.stale.1");
+        hone_json_text(&to.json, "device", device);
+        hone_json_text(&to.json, "toolchain", toolchain);
+        hone_json_open(&to.json, "groups", '[');
+        HONE_TRY(hone_store_each_stale(store, device, toolchain, add_stale_json, &to));
+        hone_json_close(&to.json, ']');
+        hone_json_close(&to.json, '}');
+    } else {
+        HONE_TRY(hone_store_each_stale(store, device, toolchain, add_stale, &to));
+        hone_text_printf(&to.text, "%" PRId64 " of %" PRId64 " measurements on %s are stale\n", to.stale, to.stale + to.fresh, device);
+    }
+    status = hone_cmd_print(&to.text);
+out:
+    hone_text_clear(&to.text);
+    return status;
+}
+
+// The recorded toolchain is what would be asked about: what counts here is what the machine has now.
+static hone_status find_toolchain_now(const request *asked, char toolchain[512])
+{
+    hone_device *device = NULL;
+    if (asked->toolchain) return snprintf(toolchain, 512, "%s", asked->toolchain), HONE_OK;
+    hone_status status = hone_device_open(asked->device, &device);
+    if (status != HONE_OK) return hone_fail_in(status, "without --toolchain the device must be here");
+    snprintf(toolchain, 512, "%s", device->toolchain);
+    hone_device_close(device);
+    return HONE_OK;
+}
+
+static hone_status run_stale(request *asked)
+{
+    hone_store *store = NULL;
+    char device[256], recorded[512], toolchain[512];
+    hone_status status;
+    if (!asked->device) return hone_fail(HONE_USAGE, "hone db stale wants --device DEVICE");
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_cmd_find_target(store, asked->device, device, recorded));
+    HONE_TRY(find_toolchain_now(asked, toolchain));
+    status = print_stale(asked, store, device, toolchain);
+out:
+    hone_store_close(store);
+    return status;
+}
+
+// ---- trust
+
+static hone_status add_writer(void *user, const hone_writer_facts *facts)
+{
+    bool local = !strcmp(facts->writer, "local");
+    hone_text_printf(user, "%-64s  %-9s  %" PRId64 " runs, %" PRId64 " measurements, %" PRId64 " batches", facts->writer,
+                     facts->owner ? "owner" : local ? "local" : hone_trust_name(facts->trust), facts->runs, facts->measurements, facts->batches);
+    hone_text_printf(user, facts->set_aside ? ", %" PRId64 " in quarantine\n" : "\n", facts->set_aside);
+    return HONE_OK;
+}
+
+static hone_status add_ruling(void *user, const hone_ruling *ruling)
+{
+    char id[HONE_ID_TEXT], target[HONE_ID_TEXT];
+    hone_id_print(&ruling->id, id);
+    hone_id_print(&ruling->target, target);
+    hone_text_printf(user, "ruling %.16s: %s %s by %.16s%s%s\n", id, ruling->verb, target, ruling->writer, *ruling->reason ? ": " : "", ruling->reason);
+    return HONE_OK;
+}
+
+static hone_status add_writer_json(void *user, const hone_writer_facts *facts)
+{
+    hone_json_open(user, NULL, '{');
+    hone_json_text(user, "writer", facts->writer);
+    hone_json_text(user, "trust", facts->owner ? "owner" : hone_trust_name(facts->trust));
+    hone_json_int(user, "runs", facts->runs);
+    hone_json_int(user, "measurements", facts->measurements);
+    hone_json_int(user, "batches", facts->batches);
+    hone_json_int(user, "in_quarantine", facts->set_aside);
+    hone_json_close(user, '}');
+    return HONE_OK;
+}
+
+static hone_status add_ruling_json(void *user, const hone_ruling *ruling)
+{
+    char id[HONE_ID_TEXT], target[HONE_ID_TEXT];
+    hone_id_print(&ruling->id, id);
+    hone_id_print(&ruling->target, target);
+    hone_json_open(user, NULL, '{');
+    const struct { const char *name, *value; } all[] = {
+        {"id", id}, {"verb", ruling->verb}, {"target", target}, {"writer", ruling->writer}, {"reason", ruling->reason},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) hone_json_text(user, all[i].name, all[i].value);
+    hone_json_int(user, "made_unix_ms", ruling->made_unix_ms);
+    hone_json_close(user, '}');
+    return HONE_OK;
+}
+
+static hone_status list_trust_json(hone_store *store, hone_text *text)
+{
+    hone_json json;
+    hone_json_init(&json, text);
+    hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "schema", "hone.db.trust.1");
+    hone_json_open(&json, "writers", '[');
+    hone_status status = hone_store_each_writer(store, add_writer_json, &json);
+    hone_json_close(&json, ']');
+    hone_json_open(&json, "rulings", '[');
+    if (status == HONE_OK) status = hone_store_each_ruling(store, add_ruling_json, &json);
+    hone_json_close(&json, ']');
+    hone_json_close(&json, '}');
+    return status;
+}
+
+static hone_status list_trust(const request *asked)
+{
+    hone_store *store = NULL;
+    hone_text text;
+    hone_status status;
+    hone_text_init(&text);
+    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    if (asked->json) {
+        HONE_TRY(list_trust_json(store, &text));
+    } else {
+        HONE_TRY(hone_store_each_writer(store, add_writer, &text));
+        HONE_TRY(hone_store_each_ruling(store, add_ruling, &text));
+    }
+    status = hone_cmd_print(&text);
+out:
+    hone_text_clear(&text);
+    hone_store_close(store);
+    return status;
+}
+
+static hone_status rule(const request *asked, hone_store *store, const hone_key *key)
+{
+    hone_ruling_verb verb = HONE_RULING_ADMIT;
+    hone_id target, id;
+    hone_text text;
+    char digits[HONE_ID_TEXT];
+    bool own = !strcmp(asked->files[0], "own");
+    if (own && asked->file_count == 1) return hone_store_own(store, key, true);
+    if (own || asked->file_count != 2 || !hone_ruling_verb_parse(asked->files[0], &verb))
+        return hone_fail(HONE_USAGE, "hone db trust wants nothing (a list), own, or one of admit, empower, suspend (a writer), promote, quarantine, "
+                         "withdraw (a measurement, run or batch) and an id");
+    hone_status status = hone_store_own(store, key, false);
+    if (status == HONE_OK) status = hone_ruling_find_target(store, verb, asked->files[1], &target);
+    if (status == HONE_OK) status = hone_ruling_put(store, key, verb, &target, asked->reason, &id);
+    if (status != HONE_OK) return status;
+    hone_text_init(&text);
+    hone_id_print(&id, digits);
+    hone_text_printf(&text, "ruling %s\n", digits);
+    status = hone_cmd_print(&text);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status run_trust(request *asked)
+{
+    hone_store *store = NULL;
+    hone_key key = {0};
+    hone_status status;
+    if (!asked->file_count) return list_trust(asked);
+    HONE_TRY(hone_key_open(asked->key, &key));
+    if (asked->db) HONE_TRY(hone_store_open(asked->db, HONE_STORE_WRITE, &store));
+    else HONE_TRY(hone_store_open_default(NULL, true, &store));
+    status = rule(asked, store, &key);
+out:
+    hone_key_clear(&key);
+    hone_store_close(store);
+    return status;
+}
+
 // ---- the verbs
 
 static const struct verb {
@@ -285,12 +561,18 @@ static const struct verb {
     hone_status (*run)(request *asked);
     struct argp argp;
     bool changes;          // needs a database and files; the others take at most a database
+    bool words;            // its arguments name no database
 } verbs[] = {
-    {"info", run_info, {info_options, parse, "[DB]", "What a database holds.", 0, 0, 0}, false},
-    {"dump", run_dump, {dump_options, parse, "[DB]", "The sorted, stable text of a database (docs/schema.md).", 0, 0, 0}, false},
-    {"load", run_load, {change_options, parse, "DB DUMP...", "Adds dumps, plain or .zst, to a database; every id is verified.", 0, 0, 0}, true},
-    {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", 0, 0, 0}, true},
-    {"check", run_check, {info_options, parse, "[DB]", "Verifies the file, every id and every reference.", 0, 0, 0}, false},
+    {"info", run_info, {info_options, parse, "[DB]", "What a database holds.", 0, 0, 0}, false, false},
+    {"dump", run_dump, {dump_options, parse, "[DB]", "The sorted, stable text of a database (docs/schema.md).", 0, 0, 0}, false, false},
+    {"load", run_load, {change_options, parse, "DB DUMP...", "Adds dumps, plain or .zst, to a database; every id is verified.", 0, 0, 0}, true, false},
+    {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", 0, 0, 0}, true, false},
+    {"check", run_check, {info_options, parse, "[DB]", "Verifies the file, every id and every reference.", 0, 0, 0}, false, false},
+    {"snapshot", run_snapshot, {info_options, parse, "[DB]", "The id of all that a build can depend on (build --snapshot).", 0, 0, 0}, false, false},
+    {"stale", run_stale, {stale_options, parse, "[DB]", "What was measured beside other library versions than a device has now, and which those are.", 0, 0, 0},
+     false, false},
+    {"trust", run_trust, {trust_options, parse, "[VERB [ID]]", "Whose rows count, and which: lists writers and rulings, or makes a ruling (docs/schema.md). VERB is own, "
+                          "admit, empower, suspend, promote, quarantine or withdraw.", 0, 0, 0}, false, true},
 };
 
 static const char help[] =
@@ -300,6 +582,9 @@ static const char help[] =
     "  load DB DUMP...     add dumps\n"
     "  merge DB FROM...    add databases or dumps\n"
     "  check [DB]          verify the file, every id and every reference\n"
+    "  snapshot [DB]       the id of all that a build can depend on\n"
+    "  stale [DB]          what rests on other library versions than a device has now\n"
+    "  trust [VERB [ID]]   whose rows count, and which\n"
     "`hone db VERB --help` says more.\n";
 
 static const struct verb *find_verb(const char *name)
@@ -311,6 +596,7 @@ static const struct verb *find_verb(const char *name)
 
 static hone_status settle_database(const struct verb *verb, request *asked)
 {
+    if (verb->words) return HONE_OK;
     if (!asked->db && asked->file_count) {
         asked->db = asked->files[0];
         memmove(asked->files, asked->files + 1, --asked->file_count * sizeof *asked->files);

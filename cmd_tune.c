@@ -15,6 +15,7 @@
 #include "base/tty.h"
 #include "cmd.h"
 #include "cmd_worklist.h"
+#include "db/ruling.h"
 #include "tuner/tune.h"
 
 enum {
@@ -306,16 +307,34 @@ static hone_status summarise(request *asked)
 
 // ---- tuning
 
+// Who measures signs when it sends (db/batch.h). Where no key can be kept, as in a container without a home, the rows are nobody's: they go by
+// dump and merge.
+static hone_status find_writer(const request *asked, hone_key *key)
+{
+    strcpy(key->writer, "local");
+    if (asked->dry_run || !asked->store) return HONE_OK;
+    hone_status status = hone_key_open(NULL, key);
+    if (status == HONE_OK) return hone_store_own(asked->store, key, false);
+    if (status != HONE_IO) return status;
+    fprintf(stderr, "hone: %s; the run is recorded as nobody's\n", hone_error_text());
+    strcpy(key->writer, "local");
+    return HONE_OK;
+}
+
 static hone_status open_tune(request *asked)
 {
     char host[128] = "";
+    hone_key key;
     hone_tune_options tune = {
         .supervisor = {.worker = asked->worker, .floor_ns = (int64_t)(asked->floor_s * 1e9), .stop = &stop, .verbose = asked->verbose},
-        .store = asked->store, .dry_run = asked->dry_run, .command = asked->command, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
+        .store = asked->store, .dry_run = asked->dry_run, .command = asked->command, .writer = key.writer, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
         .user = asked,
     };
     if (gethostname(host, sizeof host - 1)) *host = 0;
-    return hone_tune_open(&tune, &asked->tune);
+    hone_status status = find_writer(asked, &key);
+    if (status == HONE_OK) status = hone_tune_open(&tune, &asked->tune);
+    hone_key_clear(&key);
+    return status;
 }
 
 static hone_status register_networks(request *asked)

@@ -28,6 +28,8 @@ bool hone_ids_has(const hone_id_list *list, const void *id);           // of a s
 
 // Of a row in `layer`, one of store and those under it: true when no ruling hides it; *promoted when one vouches for it.
 hone_status hone_trust_counts(hone_store *store, hone_store *layer, const hone_id *id, const hone_id *run, bool *counts, bool *promoted);
+// What trust adds to a snapshot: whose word stands alone, and what is hidden.
+hone_status hone_trust_hash(hone_store *store, hone_hash *hash);
 // True when any layer has rulings in force on rows or writers, so that the others need asking.
 hone_status hone_trust_any(hone_store *store, bool *any);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "db/batch_priv.h"
 #include "db/dump_priv.h"
-#include "db/fact_priv.h"
 
 enum { FLUSH_BYTES = 1 << 20 };
 
@@ -33,10 +33,21 @@ typedef struct thin_row {
     double median_ns;
 } thin_row;
 
+// Whoever loads a thin dump does not have the say of this store's owner: what is ruled out here is not kept.
+static hone_status row_counts(hone_store *store, sqlite3_stmt *statement, int at, bool *counts, bool *promoted)
+{
+    hone_id id, run;
+    if (sqlite3_column_bytes(statement, at) != sizeof id || sqlite3_column_bytes(statement, at + 1) != sizeof run)
+        return hone_fail(HONE_DAMAGED, "%s has a row without an id", store->path);
+    memcpy(&id, sqlite3_column_blob(statement, at), sizeof id);
+    memcpy(&run, sqlite3_column_blob(statement, at + 1), sizeof run);
+    return hone_trust_counts(store, store, &id, &run, counts, promoted);
+}
+
 static hone_status read_thin_rows(hone_store *store, thin_row **rows, size_t *count)
 {
     // Good rows: those that no later failure of the same tactic has put out of the race, and what failed is kept anyway.
-    static const char sql[] = "SELECT m.number, m.problem, m.device, m.tactic, m.depends, m.mode, a.source, m.median_ns"
+    static const char sql[] = "SELECT m.number, m.problem, m.device, m.tactic, m.depends, m.mode, a.source, m.median_ns, m.id, r.id"
         " FROM measurement m JOIN tactic a ON a.number = m.tactic JOIN run r ON r.number = m.run WHERE m.verdict = 'ok' AND NOT EXISTS"
         " (SELECT 1 FROM measurement b JOIN run s ON s.number = b.run WHERE b.device = m.device AND b.problem = m.problem"
         "  AND b.tactic = m.tactic AND b.depends = m.depends AND b.verdict IN ('wrong', 'crash', 'unstable', 'timeout')"
@@ -44,10 +55,12 @@ static hone_status read_thin_rows(hone_store *store, thin_row **rows, size_t *co
         " ORDER BY m.problem, m.device, m.depends, m.mode, a.source, m.tactic, m.median_ns, m.id";
     sqlite3_stmt *statement;
     size_t capacity = 0;
-    bool row;
+    bool row, counts = true, promoted;
     hone_status status = hone_store_prepare(store, sql, &statement);
     if (status != HONE_OK) return status;
     while ((status = hone_store_step(store, statement, &row)) == HONE_OK && row) {
+        if ((status = row_counts(store, statement, 8, &counts, &promoted)) != HONE_OK) break;
+        if (!counts) continue;
         if (hone_grow(rows, *count, &capacity, sizeof **rows, (size_t)1 << 26)) { status = HONE_NO_MEMORY; break; }
         thin_row *made = &(*rows)[(*count)++];
         made->number = sqlite3_column_int64(statement, 0);
@@ -416,6 +429,7 @@ hone_status hone_store_snapshot(hone_store *store, hone_id *id)
     hone_hash_add_text(&hash, "hone snapshot 1");
     for (int i = 0; i < hone_fact_count && status == HONE_OK; i++)
         if (hone_facts[i].evidence) status = hash_table(store, &hone_facts[i], &hash);
+    if (status == HONE_OK) status = hone_trust_hash(store, &hash);
     hone_hash_end(&hash, id);
     return status;
 }

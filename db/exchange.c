@@ -268,8 +268,11 @@ hone_status hone_remote_target(hone_remote *remote, const char *word, char devic
     return status;
 }
 
-// The head's three lines; *rest is the dump behind them.
-static hone_status read_head(const hone_remote *remote, char *text, hone_id *snapshot, char toolchain[512], char **rest)
+static const char vouches_sql[] = "INSERT INTO standing(writer, trust) VALUES(?, ?) ON CONFLICT(writer) DO NOTHING";
+static const char counts_sql[] = "INSERT INTO hidden(id, hides) VALUES(?, ?) ON CONFLICT(id) DO NOTHING";
+
+// The head's three lines; *trust the lines of that behind them; *rest is the dump.
+static hone_status read_head(const hone_remote *remote, char *text, hone_id *snapshot, char toolchain[512], char **trust, char **rest)
 {
     char *lines[3];
     *rest = text + sizeof HONE_EVIDENCE_HEAD - 1;
@@ -278,6 +281,29 @@ static hone_status read_head(const hone_remote *remote, char *text, hone_id *sna
         if (!(lines[k] = strsep(rest, "\n")) || !*rest) return hone_fail(HONE_DAMAGED, "the evidence of %s was cut off", remote->place);
     if (!hone_id_parse(lines[0], snapshot) || strlen(lines[2]) >= 512) return hone_fail(HONE_DAMAGED, "the evidence of %s has a damaged head", remote->place);
     strcpy(toolchain, lines[2]);
+    *trust = *rest;
+    char *end = **rest == '\n' ? *rest : strstr(*rest, "\n\n");
+    if (!end) return hone_fail(HONE_DAMAGED, "the evidence of %s was cut off", remote->place);
+    *rest = end + (end == *trust ? 1 : 2);
+    return HONE_OK;
+}
+
+// What the hub's rulings say of the rows: "vouches WRITER", "counts ID", up to a blank line. After the dump, whose loading settles rulings anew.
+static hone_status take_trust(const hone_remote *remote, hone_store *store, char *lines)
+{
+    for (char *line; (line = strsep(&lines, "\n")) && *line;) {
+        bool vouches = !strncmp(line, "vouches ", 8), row;
+        const char *digits = strchr(line, ' ');
+        sqlite3_stmt *put;
+        hone_id id;
+        if ((!vouches && strncmp(line, "counts ", 7)) || !hone_id_parse(digits + 1, &id)) return hone_fail(HONE_DAMAGED, "the evidence of %s has a damaged head", remote->place);
+        hone_status status = hone_store_prepare(store, vouches ? vouches_sql : counts_sql, &put);
+        if (status != HONE_OK) return status;
+        if (vouches) sqlite3_bind_text(put, 1, digits + 1, -1, SQLITE_STATIC);
+        else sqlite3_bind_blob(put, 1, &id, sizeof id, SQLITE_STATIC);
+        sqlite3_bind_int(put, 2, vouches ? HONE_TRUST_PROMOTE : 0);
+        if ((status = hone_store_step(store, put, &row)) != HONE_OK) return status;
+    }
     return HONE_OK;
 }
 
@@ -285,15 +311,16 @@ static hone_status take_evidence(hone_remote *remote, const hone_text *body, hon
 {
     static const unsigned char magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
     void *plain = NULL;
-    char *rest;
+    char *trust = NULL, *rest = NULL;
     size_t size = body->size;
     int64_t added;
     hone_id snapshot;
     bool zipped = size > 4 && !memcmp(body->data, magic, 4);
     hone_status status = zipped ? hone_unzip(body->data, body->size, ANSWER_BYTES_MAX * 2, &plain, &size) : HONE_OK;
     char *text = zipped ? plain : body->data;
-    if (status == HONE_OK) status = read_head(remote, text ? text : (char[]){0}, &snapshot, toolchain, &rest);
+    if (status == HONE_OK) status = read_head(remote, text ? text : (char[]){0}, &snapshot, toolchain, &trust, &rest);
     if (status == HONE_OK) status = hone_store_load(store, rest, size - (size_t)(rest - text), &added);
+    if (status == HONE_OK) status = take_trust(remote, store, trust);
     if (status == HONE_OK) hone_store_stand_for(store, &snapshot);
     hone_free(plain);
     return status;

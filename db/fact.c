@@ -238,13 +238,21 @@ static hone_status find_or_make(hone_store *store, const struct spelling_table *
     return make_spelling(store, table, text, number);
 }
 
-// Rows come sorted more often than not, so remembering the last spelling of each table saves most look-ups.
+// A few spellings come again and again, so remembering some of each table saves most look-ups.
+static hone_known *known_of(hone_store *store, int which, const char *spelling, size_t size)
+{
+    uint32_t hash = 2166136261u;       // FNV-1a
+    for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)spelling[i]) * 16777619u;
+    return &store->known[which][(hash ^ hash >> 16) % HONE_KNOWN];
+}
+
 static hone_status remember(hone_known *known, const char *spelling, size_t size, int64_t number)
 {
-    if (known->size < size || !known->spelling) {
+    if (known->capacity < size || !known->spelling) {
         char *room = hone_realloc(known->spelling, size + 1);
         if (!room) return HONE_NO_MEMORY;
         known->spelling = room;
+        known->capacity = size;
     }
     memcpy(known->spelling, spelling, size);
     known->size = size;
@@ -255,7 +263,7 @@ static hone_status remember(hone_known *known, const char *spelling, size_t size
 hone_status hone_spelling_put(hone_store *store, hone_column_kind kind, const char *spelling, size_t size, int64_t *number)
 {
     int which = kind - HONE_COLUMN_DEVICE;
-    hone_known *known = &store->known[which];
+    hone_known *known = known_of(store, which, spelling, size);
     if (known->number && known->size == size && !memcmp(known->spelling, spelling, size)) {
         *number = known->number;
         return HONE_OK;
@@ -423,7 +431,9 @@ static bool read_samples(hone_row *row, sqlite3_stmt *statement, int at, hone_ce
     *value = (hone_cell){.data = row->samples, .size = (size_t)count};
     row->start_unix_ms = sqlite3_column_int64(statement, at + 2);
     row->number = sqlite3_column_int64(statement, at + 3);
-    return unpack_samples(row, sqlite3_column_blob(statement, at), size_bytes, (size_t)count);
+    row->writer = (const char *)sqlite3_column_text(statement, at + 4);
+    row->flops = sqlite3_column_int64(statement, at + 5);
+    return row->writer && unpack_samples(row, sqlite3_column_blob(statement, at), size_bytes, (size_t)count);
 }
 
 static bool read_value(hone_row *row, sqlite3_stmt *statement, int at, hone_column_kind kind, hone_cell *value)

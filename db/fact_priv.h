@@ -40,6 +40,8 @@ typedef struct hone_row {
     hone_cell values[HONE_COLUMNS_MAX];
     int64_t number;                // of a row that was read; measurements only
     int64_t start_unix_ms;         // of its run; measurements only
+    const char *writer;            // of its run; measurements only
+    int64_t flops;                 // of its problem, 0 unknown; measurements only
     double *samples;               // owned; room for what was read
     size_t sample_capacity;
 } hone_row;
@@ -48,10 +50,11 @@ typedef struct hone_fact_table {
     const char *name;
     const hone_column *columns;
     int column_count;
-    const char *select;            // the id, then the columns; a measurement's sample count, run start and number behind
+    const char *select;            // the id, then the columns; what hone_row holds of a measurement besides behind
     const char *sorted;            // ... in the order of the dump
     const char *one;               // ... of one id
-    const char *ids;               // all ids, ordered
+    const char *numbered;          // ... from one row number to another
+    const char *ids;               // all ids and row numbers, ordered by id
     const char *insert;            // id, then the columns; samples bind their count
     bool evidence;                 // part of the snapshot
     hone_status (*check)(const hone_cell *values);   // what no row may break; NULL nothing
@@ -79,7 +82,7 @@ enum { HONE_C_PROBLEM, HONE_C_DEVICE, HONE_C_DEPENDS, HONE_C_SOURCE, HONE_C_VERS
 #define HONE_MEASUREMENT_SELECT \
     "SELECT m.id, p.spelling, a.spelling, d.spelling, t.spelling, m.depends, m.mode, m.verdict, m.median_ns, m.mad_ns," \
     " m.min_ns, m.timer, m.workspace_bytes, m.error, m.clock_mhz, m.temperature_c, m.power_w, m.throttle, m.registers," \
-    " m.artifact, r.id, m.note, s.ns, m.sample_count, r.start_unix_ms, m.number FROM measurement m" \
+    " m.artifact, r.id, m.note, s.ns, m.sample_count, r.start_unix_ms, m.number, r.writer, p.flops FROM measurement m" \
     " LEFT JOIN problem p ON p.number = m.problem LEFT JOIN tactic a ON a.number = m.tactic" \
     " LEFT JOIN device d ON d.number = m.device LEFT JOIN toolchain t ON t.number = m.toolchain" \
     " LEFT JOIN run r ON r.number = m.run LEFT JOIN sample s ON s.measurement = m.number"

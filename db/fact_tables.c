@@ -161,38 +161,39 @@ static hone_status check_ruling(const hone_cell *values)
 #define RULING_SELECT "SELECT id, writer, sequence, verb, target, reason, made_unix_ms, signature FROM ruling"
 
 // The dump's order is of meaning first, so that what changed together stands together; the id settles the rest.
-#define TABLE(word, columns_of, text, id, order, statement) \
+#define TABLE(word, columns_of, text, of, order, statement) \
     .name = word, .columns = columns_of, .column_count = COUNT(columns_of), .select = text, \
-    .sorted = text " ORDER BY " order ", " id, .one = text " WHERE " id " = ?", .ids = "SELECT id FROM " word " ORDER BY id", .insert = statement
+    .sorted = text " ORDER BY " order ", " of "id", .one = text " WHERE " of "id = ?", .numbered = text " WHERE " of "number BETWEEN ? AND ? ORDER BY " of "number", \
+    .ids = "SELECT id, number FROM " word " ORDER BY id", .insert = statement
 
 #define INSERT(table, columns, marks) "INSERT INTO " table "(id, " columns ") VALUES(" marks ") ON CONFLICT(id) DO NOTHING"
 
 const hone_fact_table hone_facts[] = {
-    [HONE_FACT_RUN] = {TABLE("run", run_columns, RUN_SELECT, "id", "writer, sequence, start_unix_ms",
+    [HONE_FACT_RUN] = {TABLE("run", run_columns, RUN_SELECT, "", "writer, sequence, start_unix_ms",
         INSERT("run", "start_unix_ms, writer, sequence, effort, seed, options", "?, ?, ?, ?, ?, ?, ?")), .check = check_run},
-    [HONE_FACT_MEASUREMENT] = {TABLE("measurement", measurement_columns, HONE_MEASUREMENT_SELECT, "m.id",
+    [HONE_FACT_MEASUREMENT] = {TABLE("measurement", measurement_columns, HONE_MEASUREMENT_SELECT, "m.",
         "p.spelling, d.spelling, m.mode, a.spelling, t.spelling",
         INSERT("measurement", "problem, tactic, device, toolchain, depends, mode, verdict, median_ns, mad_ns, min_ns, timer,"
                " workspace_bytes, error, clock_mhz, temperature_c, power_w, throttle, registers, artifact, run, note, sample_count",
                "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
         .evidence = true, .check = check_measurement},
-    [HONE_FACT_COVERAGE] = {TABLE("coverage", coverage_columns, COVERAGE_SELECT, "c.id", "p.spelling, d.spelling, c.source, c.version",
+    [HONE_FACT_COVERAGE] = {TABLE("coverage", coverage_columns, COVERAGE_SELECT, "c.", "p.spelling, d.spelling, c.source, c.version",
         INSERT("coverage", "problem, device, depends, source, version, effort, tried", "?, ?, ?, ?, ?, ?, ?, ?")), .check = check_coverage},
-    [HONE_FACT_NETWORK] = {TABLE("network", network_columns, NETWORK_SELECT, "id", "name",
+    [HONE_FACT_NETWORK] = {TABLE("network", network_columns, NETWORK_SELECT, "", "name",
         INSERT("network", "digest, name", "?, ?, ?"))},
-    [HONE_FACT_NETWORK_PROBLEM] = {TABLE("network_problem", network_problem_columns, NETWORK_PROBLEM_SELECT, "n.id",
+    [HONE_FACT_NETWORK_PROBLEM] = {TABLE("network_problem", network_problem_columns, NETWORK_PROBLEM_SELECT, "n.",
         "n.network, p.spelling", INSERT("network_problem", "network, problem, times", "?, ?, ?, ?"))},
-    [HONE_FACT_PLAN] = {TABLE("plan", plan_columns, PLAN_SELECT, "l.id", "l.digest", INSERT("plan", "digest, network, device", "?, ?, ?, ?"))},
-    [HONE_FACT_PLAN_STEP] = {TABLE("plan_step", plan_step_columns, PLAN_STEP_SELECT, "id", "plan, step",
+    [HONE_FACT_PLAN] = {TABLE("plan", plan_columns, PLAN_SELECT, "l.", "l.digest", INSERT("plan", "digest, network, device", "?, ?, ?, ?"))},
+    [HONE_FACT_PLAN_STEP] = {TABLE("plan_step", plan_step_columns, PLAN_STEP_SELECT, "", "plan, step",
         INSERT("plan_step", "plan, step, measurement", "?, ?, ?, ?"))},
-    [HONE_FACT_CALIBRATION] = {TABLE("calibration", calibration_columns, CALIBRATION_SELECT, "id", "network, tensor",
+    [HONE_FACT_CALIBRATION] = {TABLE("calibration", calibration_columns, CALIBRATION_SELECT, "", "network, tensor",
         INSERT("calibration", "network, tensor, data_set, method, seed, low, high, scale, histogram", "?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
         .evidence = true},
-    [HONE_FACT_ARTIFACT] = {TABLE("artifact", artifact_columns, ARTIFACT_SELECT, "id", "key",
+    [HONE_FACT_ARTIFACT] = {TABLE("artifact", artifact_columns, ARTIFACT_SELECT, "", "key",
         INSERT("artifact", "key, kind, data", "?, ?, ?, ?")), .evidence = true, .check = check_artifact},
-    [HONE_FACT_BATCH] = {TABLE("batch", batch_columns, BATCH_SELECT, "id", "writer, sequence",
+    [HONE_FACT_BATCH] = {TABLE("batch", batch_columns, BATCH_SELECT, "", "writer, sequence",
         INSERT("batch", "writer, sequence, ids, signature", "?, ?, ?, ?, ?")), .check = check_batch},
-    [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "id", "writer, sequence",
+    [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "", "writer, sequence",
         INSERT("ruling", "writer, sequence, verb, target, reason, made_unix_ms, signature", "?, ?, ?, ?, ?, ?, ?, ?")), .evidence = true, .check = check_ruling},
 };
 const int hone_fact_count = (int)(sizeof hone_facts / sizeof *hone_facts);

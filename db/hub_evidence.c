@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a build of some problems on a device can depend on, so that a builder with nothing but a hub makes the same plan as beside the
-// whole file. The answer: "hone-evidence 1", the snapshot's id, the device, its newest toolchain ("" none), then a dump: the measurements
-// that count, their runs, their compiled artifacts. What the device itself lacks is sent of other models of its architecture.
+// whole file. The answer: "hone-evidence 1", the snapshot's id, the device, its newest toolchain ("" none), "vouches WRITER" for
+// each writer whose word needs no other's and "counts ID" for each row that a ruling vouches for, a blank line, then a dump: the measurements that count,
+// their runs, their compiled artifacts, the work of their problems. What the device itself lacks is sent of other models of its architecture.
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/zip.h"
+#include "db/batch_priv.h"
 #include "db/dump_priv.h"
 #include "db/hub_priv.h"
 #include "db/identity_priv.h"
@@ -73,21 +75,44 @@ static hone_status gather(gathering *g, const char *body, size_t size)
 
 // ---- printing
 
-static hone_status print_found(gathering *g, const hone_fact_table *table, const char *sql, const void *key, size_t key_bytes)
+static hone_status print_run(gathering *g, const hone_id *id)
 {
+    static const char sql[] = "SELECT id, start_unix_ms, writer, sequence, effort, seed, options, number FROM run WHERE id = ?";
     sqlite3_stmt *statement;
     hone_row found = {0};
     bool row;
     hone_status status = hone_store_prepare(g->store, sql, &statement);
     if (status != HONE_OK) return status;
-    if (table == &hone_facts[HONE_FACT_RUN]) sqlite3_bind_blob(statement, 1, key, (int)key_bytes, SQLITE_STATIC);
-    else sqlite3_bind_text(statement, 1, key, (int)key_bytes, SQLITE_STATIC);
+    sqlite3_bind_blob(statement, 1, id, sizeof *id, SQLITE_STATIC);
     if ((status = hone_store_step(g->store, statement, &row)) == HONE_OK && row) {
-        status = hone_row_read_checked(g->store, table, statement, &found);
-        if (status == HONE_OK) hone_dump_print_row(g->out, table, &found);
+        status = hone_row_read_checked(g->store, &hone_facts[HONE_FACT_RUN], statement, &found);
+        if (status == HONE_OK) hone_dump_print_row(g->out, &hone_facts[HONE_FACT_RUN], &found);
     }
     sqlite3_reset(statement);
-    hone_row_clear(&found);
+    return status;
+}
+
+static hone_status print_work(gathering *g, const char *problem)
+{
+    static const char sql[] = "SELECT replace(spelling, '\\', '\\\\'), flops, bytes FROM problem WHERE spelling = ? AND flops IS NOT NULL";
+    sqlite3_stmt *statement;
+    bool row;
+    hone_status status = hone_store_prepare(g->store, sql, &statement);
+    if (status != HONE_OK) return status;
+    sqlite3_bind_text(statement, 1, problem, -1, SQLITE_STATIC);
+    if ((status = hone_store_step(g->store, statement, &row)) == HONE_OK && row)
+        hone_text_printf(g->out, "problem\t%s\t%lld\t%lld\n", (const char *)sqlite3_column_text(statement, 0),
+                         (long long)sqlite3_column_int64(statement, 1), (long long)sqlite3_column_int64(statement, 2));
+    sqlite3_reset(statement);
+    return status;
+}
+
+// The rows of one problem stand together.
+static hone_status print_works(gathering *g)
+{
+    hone_status status = HONE_OK;
+    for (size_t k = 0; status == HONE_OK && k < g->list.count; k++)
+        if (!k || strcmp(g->list.items[k - 1].row.problem, g->list.items[k].row.problem)) status = print_work(g, g->list.items[k].row.problem);
     return status;
 }
 
@@ -103,12 +128,10 @@ static int compare_artifacts(const void *a, const void *b)
 
 static hone_status print_runs(gathering *g, const hone_evidence **order)
 {
-    static const char sql[] = "SELECT id, start_unix_ms, writer, sequence, effort, seed, options, number FROM run WHERE id = ?";
     hone_status status = HONE_OK;
     qsort(order, g->list.count, sizeof *order, compare_runs);
     for (size_t k = 0; status == HONE_OK && k < g->list.count; k++)
-        if (!k || compare_runs(&order[k - 1], &order[k]))
-            status = print_found(g, &hone_facts[HONE_FACT_RUN], sql, &order[k]->row.run, sizeof(hone_id));
+        if (!k || compare_runs(&order[k - 1], &order[k])) status = print_run(g, &order[k]->row.run);
     return status;
 }
 
@@ -124,16 +147,34 @@ static hone_status print_measurements(gathering *g)
     return HONE_OK;
 }
 
+// The one that builds use: of those that count the one with the smallest id.
+static hone_status print_artifact(gathering *g, const char *key)
+{
+    static const char sql[] = "SELECT id, key, kind, data FROM artifact WHERE key = ? ORDER BY id";
+    sqlite3_stmt *statement;
+    hone_row found = {0};
+    bool row, counts = false, promoted;
+    hone_status status = hone_store_prepare(g->store, sql, &statement);
+    if (status != HONE_OK) return status;
+    sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    while (!counts) {
+        HONE_TRY(hone_store_step(g->store, statement, &row));
+        if (!row) break;
+        HONE_TRY(hone_row_read_checked(g->store, &hone_facts[HONE_FACT_ARTIFACT], statement, &found));
+        HONE_TRY(hone_trust_counts(g->store, g->store, &found.id, NULL, &counts, &promoted));
+    }
+    if (counts) hone_dump_print_row(g->out, &hone_facts[HONE_FACT_ARTIFACT], &found);
+out:
+    sqlite3_reset(statement);
+    return status;
+}
+
 static hone_status print_artifacts(gathering *g, const hone_evidence **order)
 {
-    static const char sql[] = "SELECT id, key, kind, data FROM artifact WHERE key = ? ORDER BY id LIMIT 1";
     hone_status status = HONE_OK;
     qsort(order, g->list.count, sizeof *order, compare_artifacts);
-    for (size_t k = 0; status == HONE_OK && k < g->list.count; k++) {
-        const char *key = order[k]->row.artifact;
-        if (!*key || (k && !compare_artifacts(&order[k - 1], &order[k]))) continue;
-        status = print_found(g, &hone_facts[HONE_FACT_ARTIFACT], sql, key, strlen(key));
-    }
+    for (size_t k = 0; status == HONE_OK && k < g->list.count; k++)
+        if (*order[k]->row.artifact && (!k || compare_artifacts(&order[k - 1], &order[k]))) status = print_artifact(g, order[k]->row.artifact);
     return status;
 }
 
@@ -144,6 +185,7 @@ static hone_status print_dump(gathering *g)
     if (!order) return HONE_NO_MEMORY;
     for (size_t k = 0; k < g->list.count; k++) order[k] = &g->list.items[k];
     hone_text_printf(g->out, "%s", HONE_DUMP_HEAD);
+    HONE_TRY(print_works(g));
     HONE_TRY(print_runs(g, order));
     HONE_TRY(print_measurements(g));
     HONE_TRY(print_artifacts(g, order));
@@ -166,6 +208,42 @@ static hone_status print_head(hone_hub_call *call, const char *device, hone_text
     hone_id_print(&snapshot, digits);
     hone_text_printf(out, HONE_EVIDENCE_HEAD "%s\n%s\n%s\n", digits, device, toolchain);
     return HONE_OK;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static hone_status print_vouching(gathering *g, const char **writers, size_t count, hone_text *out)
+{
+    qsort(writers, count, sizeof *writers, compare_texts);
+    for (size_t k = 0; k < count; k++) {
+        hone_trust trust;
+        if (k && !strcmp(writers[k - 1], writers[k])) continue;
+        hone_status status = hone_trust_of(g->store, writers[k], &trust);
+        if (status != HONE_OK) return status;
+        if (trust == HONE_TRUST_PROMOTE && strcmp(writers[k], "local")) hone_text_printf(out, "vouches %s\n", writers[k]);
+    }
+    return HONE_OK;
+}
+
+// The part of the rulings that the rows at hand need.
+static hone_status print_trust(gathering *g, hone_text *out)
+{
+    char digits[HONE_ID_TEXT];
+    const char **writers = hone_calloc(g->list.count + 1, sizeof *writers);
+    if (!writers) return HONE_NO_MEMORY;
+    for (size_t k = 0; k < g->list.count; k++) writers[k] = g->list.items[k].writer ? g->list.items[k].writer : "local";
+    hone_status status = print_vouching(g, writers, g->list.count, out);
+    for (size_t k = 0; k < g->list.count; k++) {
+        if (!g->list.items[k].promoted) continue;
+        hone_id_print(&g->list.items[k].id, digits);
+        hone_text_printf(out, "counts %s\n", digits);
+    }
+    hone_text_printf(out, "\n");
+    hone_free(writers);
+    return status;
 }
 
 static hone_status zip(hone_hub_call *call, hone_text *out)
@@ -195,6 +273,7 @@ hone_status hone_hub_evidence(hone_hub_call *call, hone_text *out)
     status = hone_store_each_device(call->store, add_sibling, &g);
     if (status == HONE_OK) status = print_head(call, g.devices[0], out);
     if (status == HONE_OK) status = gather(&g, call->body, call->body_bytes);
+    if (status == HONE_OK) status = print_trust(&g, out);
     if (status == HONE_OK) status = print_dump(&g);
     hone_store_end_read(call->store);
     if (status == HONE_OK) status = hone_text_status(&dump);

@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/zip.h"
-#include "db/fact_priv.h"
+#include "db/batch_priv.h"
 #include "db/identity_priv.h"
 #include "db/rank_priv.h"
 
@@ -241,6 +241,23 @@ static hone_status unpack_measurement(const hone_row *row, hone_arena *arena, co
     return HONE_OK;
 }
 
+// No SM does more in a clock than its tensor units' dense peak in their narrowest type (NVIDIA's architecture papers). Bytes bound
+// nothing: a gather does not read all of its table.
+static double find_bound(const char *device, int64_t flops)
+{
+    static const struct { const char *architecture; double flops_a_clock; } peaks[] = {
+        {"sm_70", 1024}, {"sm_75", 2048}, {"sm_80", 4096}, {"sm_86", 2048}, {"sm_87", 2048}, {"sm_89", 2048}, {"sm_90", 8192},
+    };
+    hone_device_words words;
+    double peak = 32768;
+    hone_device_read(device, &words);
+    double clocks_a_ns = (double)words.multiprocessors * (double)words.clock_mhz / 1e3;
+    if (strcmp(words.backend, "cuda") || clocks_a_ns <= 0) return 0;
+    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++)
+        if (!strcmp(words.architecture, peaks[i].architecture)) peak = peaks[i].flops_a_clock;
+    return (double)flops / (clocks_a_ns * peak);
+}
+
 static hone_status add_evidence(const hone_row *row, hone_arena *arena, hone_evidence_list *list)
 {
     static const hone_measurement none;
@@ -249,6 +266,9 @@ static hone_status add_evidence(const hone_row *row, hone_arena *arena, hone_evi
     memset(made, 0, sizeof *made);
     made->id = row->id;
     made->start_unix_ms = row->start_unix_ms;
+    made->bound_ns = find_bound(row->values[HONE_M_DEVICE].data, row->flops);
+    made->writer = list->count && !strcmp(made[-1].writer, row->writer) ? made[-1].writer : hone_arena_strdup(arena, row->writer);
+    if (!made->writer) return HONE_NO_MEMORY;
     hone_status status = unpack_measurement(row, arena, list->count ? &made[-1].row : &none, &made->row);
     if (status == HONE_OK) list->count++;
     return status;
@@ -276,6 +296,26 @@ static hone_status collect_layer(hone_store *store, const char *device, const ch
     return status;
 }
 
+// Leaves out what rulings hide, and marks whose word needs another's.
+static hone_status weigh(hone_store *store, hone_store *layer, bool ruled, size_t from, hone_evidence_list *list)
+{
+    size_t kept = from;
+    const char *asked = "local";
+    hone_trust trust = HONE_TRUST_PROMOTE;
+    hone_status status = HONE_OK;
+    for (size_t i = from; i < list->count && status == HONE_OK; i++) {
+        hone_evidence *at = &list->items[i];
+        bool counts = true, promoted = false;
+        if (ruled) status = hone_trust_counts(store, layer, &at->id, &at->row.run, &counts, &promoted);
+        if (status == HONE_OK && strcmp(at->writer, asked)) status = hone_trust_of(store, asked = at->writer, &trust);
+        at->promoted = promoted;
+        at->remote = trust != HONE_TRUST_PROMOTE && !promoted;
+        if (counts && (trust != HONE_TRUST_SUSPENDED || promoted)) list->items[kept++] = *at;
+    }
+    list->count = kept;
+    return status;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
     return memcmp(((const hone_evidence *)a)->id.bytes, ((const hone_evidence *)b)->id.bytes, sizeof(hone_id));
@@ -283,11 +323,14 @@ static int compare_ids(const void *a, const void *b)
 
 hone_status hone_evidence_collect(hone_store *store, const char *device, const char *problem, hone_arena *arena, hone_evidence_list *list)
 {
-    for (hone_store *at = store; at; at = at->under) {
-        hone_status status = collect_layer(at, device, problem, arena, list);
-        if (status != HONE_OK) return status;
+    bool ruled;
+    hone_status status = hone_trust_any(store, &ruled);
+    for (hone_store *at = store; at && status == HONE_OK; at = at->under) {
+        size_t from = list->count;
+        status = collect_layer(at, device, problem, arena, list);
+        if (status == HONE_OK) status = weigh(store, at, ruled, from, list);
     }
-    return HONE_OK;
+    return status;
 }
 
 // ---- another model of the architecture
@@ -420,11 +463,26 @@ hone_status hone_store_find_bad(hone_store *store, const hone_question *question
     return status;
 }
 
+// Whether a row of a statement that answers the ids of a fact and of its run is not hidden.
+static hone_status any_counts(hone_store *store, hone_store *layer, sqlite3_stmt *statement, bool *found)
+{
+    bool row, promoted;
+    hone_status status;
+    *found = false;
+    while ((status = hone_store_step(layer, statement, &row)) == HONE_OK && row && !*found) {
+        hone_id ids[2];
+        for (int i = 0; i < 2 && sqlite3_column_bytes(statement, i) == sizeof *ids; i++) memcpy(&ids[i], sqlite3_column_blob(statement, i), sizeof *ids);
+        if ((status = hone_trust_counts(store, layer, &ids[0], &ids[1], found, &promoted)) != HONE_OK) break;
+    }
+    sqlite3_reset(statement);
+    return status;
+}
+
 hone_status hone_store_find_measured(hone_store *store, const hone_measurement *asked, bool *found)
 {
-    static const char sql[] = "SELECT 1 FROM measurement WHERE device = (SELECT number FROM device WHERE spelling = ?)"
-        " AND problem = (SELECT number FROM problem WHERE spelling = ?) AND tactic = (SELECT number FROM tactic WHERE spelling = ?)"
-        " AND mode = ? AND depends = ?";
+    static const char sql[] = "SELECT m.id, r.id FROM measurement m JOIN run r ON r.number = m.run"
+        " WHERE m.device = (SELECT number FROM device WHERE spelling = ?) AND m.problem = (SELECT number FROM problem WHERE spelling = ?)"
+        " AND m.tactic = (SELECT number FROM tactic WHERE spelling = ?) AND m.mode = ? AND m.depends = ?";
     const char *const parameters[] = {asked->device, asked->problem, asked->tactic, asked->mode, asked->depends ? asked->depends : ""};
     *found = false;
     for (hone_store *at = store; at && !*found; at = at->under) {
@@ -433,8 +491,7 @@ hone_status hone_store_find_measured(hone_store *store, const hone_measurement *
         if (status == HONE_OK) status = hone_store_prepare(at, sql, &statement);
         if (status != HONE_OK) return status;
         for (int i = 0; i < 5; i++) sqlite3_bind_text(statement, i + 1, parameters[i], -1, SQLITE_STATIC);
-        if ((status = hone_store_step(at, statement, found)) != HONE_OK) return status;
-        sqlite3_reset(statement);
+        if ((status = any_counts(store, at, statement, found)) != HONE_OK) return status;
     }
     return HONE_OK;
 }
@@ -446,14 +503,14 @@ static bool is_asked(const hone_row *row, const hone_coverage *asked)
         && !strcmp(row->values[HONE_C_DEPENDS].data, asked->depends ? asked->depends : "");
 }
 
-static hone_status covers(hone_store *store, const hone_coverage *asked, bool *covered)
+static hone_status covers(hone_store *top, hone_store *store, const hone_coverage *asked, bool *covered)
 {
     static const char sql[] = "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c"
         " LEFT JOIN problem p ON p.number = c.problem LEFT JOIN device d ON d.number = c.device"
         " WHERE c.device = (SELECT number FROM device WHERE spelling = ?) AND c.problem = (SELECT number FROM problem WHERE spelling = ?)";
     sqlite3_stmt *statement;
     hone_row found = {0};
-    bool row;
+    bool row, promoted;
     int level = hone_effort_level(asked->effort);
     hone_status status = hone_store_ready(store);
     if (level < 0) return hone_fail(HONE_USAGE, "'%s' is no effort", asked->effort);
@@ -464,7 +521,8 @@ static hone_status covers(hone_store *store, const hone_coverage *asked, bool *c
     while (!*covered && (status = hone_store_step(store, statement, &row)) == HONE_OK && row) {
         status = hone_row_read_checked(store, &hone_facts[HONE_FACT_COVERAGE], statement, &found);
         if (status != HONE_OK) break;
-        *covered = is_asked(&found, asked) && hone_effort_level(found.values[HONE_C_EFFORT].data) >= level;
+        if (!is_asked(&found, asked) || hone_effort_level(found.values[HONE_C_EFFORT].data) < level) continue;
+        if ((status = hone_trust_counts(top, store, &found.id, NULL, covered, &promoted)) != HONE_OK) break;
     }
     sqlite3_reset(statement);
     return status;
@@ -474,26 +532,29 @@ hone_status hone_store_find_coverage(hone_store *store, const hone_coverage *ask
 {
     hone_status status = HONE_OK;
     *covered = false;
-    for (hone_store *at = store; at && !*covered && status == HONE_OK; at = at->under) status = covers(at, asked, covered);
+    for (hone_store *at = store; at && !*covered && status == HONE_OK; at = at->under) status = covers(store, at, asked, covered);
     return status;
 }
 
 // Of several artifacts under one key the one with the smallest id counts, so that it does not matter which came first.
-static hone_status find_artifact(hone_store *store, const char *key, hone_id *best, void **data, size_t *size_bytes)
+static hone_status find_artifact(hone_store *top, hone_store *store, const char *key, hone_id *best, void **data, size_t *size_bytes)
 {
-    static const char sql[] = "SELECT id, key, kind, data FROM artifact WHERE key = ? ORDER BY id LIMIT 1";
+    static const char sql[] = "SELECT id, key, kind, data FROM artifact WHERE key = ? ORDER BY id";
     sqlite3_stmt *statement;
     hone_row found = {0};
     void *plain = NULL;
     size_t plain_bytes;
-    bool row;
+    bool row, counts = false, promoted;
     hone_status status = hone_store_ready(store);
     if (status == HONE_OK) status = hone_store_prepare(store, sql, &statement);
     if (status != HONE_OK) return status;
     sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
-    status = hone_store_step(store, statement, &row);
-    if (status != HONE_OK || !row) return status;
-    HONE_TRY(hone_row_read_checked(store, &hone_facts[HONE_FACT_ARTIFACT], statement, &found));
+    while (!counts) {
+        HONE_TRY(hone_store_step(store, statement, &row));
+        if (!row) return HONE_OK;
+        HONE_TRY(hone_row_read_checked(store, &hone_facts[HONE_FACT_ARTIFACT], statement, &found));
+        HONE_TRY(hone_trust_counts(top, store, &found.id, NULL, &counts, &promoted));
+    }
     if (*data && memcmp(found.id.bytes, best->bytes, sizeof found.id.bytes) >= 0) goto out;
     HONE_TRY(hone_unzip(found.values[2].data, found.values[2].size, HONE_ARTIFACT_MAX, &plain, &plain_bytes));
     hone_free(*data);
@@ -511,7 +572,7 @@ hone_status hone_store_find_artifact(hone_store *store, const char *key, void **
     hone_id best = {{0}};
     *data = NULL;
     *size_bytes = 0;
-    for (hone_store *at = store; at && status == HONE_OK; at = at->under) status = find_artifact(at, key, &best, data, size_bytes);
+    for (hone_store *at = store; at && status == HONE_OK; at = at->under) status = find_artifact(store, at, key, &best, data, size_bytes);
     if (status == HONE_OK) return HONE_OK;
     hone_free(*data);
     *data = NULL;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which tactic is best: a pure function of all evidence, whatever the order in which it came.
 //
-//  1. A tactic's time in a mode is the median of its measurements' medians; its interval is that of the median of all their samples.
+//  1. A tactic's time in a mode is the median of its measurements' medians, and, where several writers measured it, the median over
+//     writers of those; its interval is that of the median of all their samples. What several machines said is made comparable, and
+//     what nobody confirms is left out, before (agree.c).
 //  2. Fresh evidence (same device, all it depends on unchanged) stands before stale (other toolchain), stale before
 //     approximate (other model of the architecture); of one tactic only the freshest kind counts.
 //  3. Within a kind, all within 0.5% of the fastest are one group, in which the smaller workspace and then the lexically smaller
 //     spelling is first; behind it the others by time. One threshold from one point keeps the order transitive,
 //     which "their intervals overlap" is not.
-//  4. A tactic with a wrong, crash, unstable or timeout verdict no later ok has lifted is left out.
+//  4. A tactic with a wrong, crash, unstable or timeout verdict no later ok has lifted is left out, unless more writers saw it work.
 #include "db/rank_priv.h"
 
 #include <math.h>
@@ -63,12 +65,12 @@ static void sort_samples(double *samples, size_t count)
 
 // ---- what speaks against a tactic
 
-static bool is_bad(hone_verdict verdict)
+bool hone_evidence_is_bad(hone_verdict verdict)
 {
     return verdict == HONE_VERDICT_WRONG || verdict == HONE_VERDICT_CRASH || verdict == HONE_VERDICT_UNSTABLE || verdict == HONE_VERDICT_TIMEOUT;
 }
 
-static bool same_place(const hone_evidence *a, const hone_evidence *b)
+bool hone_evidence_same_place(const hone_evidence *a, const hone_evidence *b)
 {
     return !strcmp(a->row.tactic, b->row.tactic) && !strcmp(a->row.device, b->row.device) && !strcmp(a->row.depends, b->row.depends);
 }
@@ -77,14 +79,14 @@ static bool is_lifted(const hone_evidence_list *list, const hone_evidence *bad)
 {
     for (size_t i = 0; i < list->count; i++) {
         const hone_evidence *at = &list->items[i];
-        if (at->row.verdict == HONE_VERDICT_OK && at->start_unix_ms > bad->start_unix_ms && same_place(at, bad)) return true;
+        if (at->row.verdict == HONE_VERDICT_OK && at->start_unix_ms > bad->start_unix_ms && hone_evidence_same_place(at, bad)) return true;
     }
     return false;
 }
 
 static bool is_graver(const hone_evidence *a, const hone_evidence *b)
 {
-    if (is_bad(a->row.verdict) != is_bad(b->row.verdict)) return is_bad(a->row.verdict);
+    if (hone_evidence_is_bad(a->row.verdict) != hone_evidence_is_bad(b->row.verdict)) return hone_evidence_is_bad(a->row.verdict);
     if (a->start_unix_ms != b->start_unix_ms) return a->start_unix_ms > b->start_unix_ms;
     return a->row.verdict > b->row.verdict;
 }
@@ -95,7 +97,7 @@ const hone_evidence *hone_evidence_find_bad(const hone_evidence_list *list, cons
     for (size_t i = 0; i < list->count; i++) {
         const hone_evidence *at = &list->items[i];
         if (at->row.verdict == HONE_VERDICT_OK || strcmp(at->row.tactic, tactic)) continue;
-        if (!hone_toolchain_covers(toolchain, at->row.depends) || is_lifted(list, at)) continue;
+        if (!hone_toolchain_covers(toolchain, at->row.depends) || is_lifted(list, at) || hone_evidence_is_outvoted(list, at)) continue;
         if (!found || is_graver(at, found)) found = at;
     }
     return found;
@@ -109,9 +111,10 @@ static bool counts(const hone_evidence_list *list, size_t from, size_t to, const
 {
     for (size_t i = from; i < to; i++) {
         const hone_evidence *at = &list->items[i];
-        if (!is_bad(at->row.verdict)) continue;
-        if (same_place(at, ok) && at->start_unix_ms >= ok->start_unix_ms) return false;
-        if (at->level == 0 && ok->level > 0 && !is_lifted(list, at)) return false;
+        if (!hone_evidence_is_bad(at->row.verdict)) continue;
+        bool against = (hone_evidence_same_place(at, ok) && at->start_unix_ms >= ok->start_unix_ms)
+            || (at->level == 0 && ok->level > 0 && !is_lifted(list, at));
+        if (against && !hone_evidence_is_outvoted(list, at)) return false;
     }
     return true;
 }
@@ -119,7 +122,7 @@ static bool counts(const hone_evidence_list *list, size_t from, size_t to, const
 static int compare_medians(const void *a, const void *b)
 {
     const hone_evidence *x = *(const hone_evidence *const *)a, *y = *(const hone_evidence *const *)b;
-    int order = compare_doubles(&x->row.median_ns, &y->row.median_ns);
+    int order = compare_doubles(&x->time_ns, &y->time_ns);
     return order ? order : memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
 }
 
@@ -139,8 +142,8 @@ static hone_status find_interval(hone_evidence *const *rows, size_t count, hone_
     if (total > sizeof small / sizeof *small && !(all = hone_alloc(total * sizeof *all))) return HONE_NO_MEMORY;
     total = 0;
     for (size_t i = 0; i < count; i++) {
-        if (rows[i]->row.sample_count) memcpy(all + total, rows[i]->row.samples_ns, rows[i]->row.sample_count * sizeof *all);
-        total += rows[i]->row.sample_count;
+        double scale = rows[i]->time_ns / rows[i]->row.median_ns;
+        for (size_t k = 0; k < rows[i]->row.sample_count; k++) all[total++] = rows[i]->row.samples_ns[k] * scale;
     }
     if (total) {
         sort_samples(all, total);
@@ -154,12 +157,53 @@ static hone_status find_interval(hone_evidence *const *rows, size_t count, hone_
     return HONE_OK;
 }
 
+static int compare_writers(const void *a, const void *b)
+{
+    const hone_evidence *x = *(const hone_evidence *const *)a, *y = *(const hone_evidence *const *)b;
+    int order = strcmp(x->writer ? x->writer : "", y->writer ? y->writer : "");
+    return order ? order : compare_medians(a, b);
+}
+
+static double middle_of(hone_evidence *const *rows, size_t count)
+{
+    return (rows[(count - 1) / 2]->time_ns + rows[count / 2]->time_ns) / 2;
+}
+
+// Each writer has one voice, however many rows it sent: the median over writers of their medians. Leaves the rows sorted by time.
+static hone_status settle_time(hone_evidence **rows, size_t count, double *median_ns)
+{
+    size_t voices = 0;
+    double *medians = hone_alloc(count * sizeof *medians);
+    if (!medians) return HONE_NO_MEMORY;
+    qsort(rows, count, sizeof *rows, compare_writers);
+    for (size_t from = 0, to; from < count; from = to) {
+        const char *writer = rows[from]->writer ? rows[from]->writer : "";
+        for (to = from; to < count && !strcmp(rows[to]->writer ? rows[to]->writer : "", writer); to++) { }
+        medians[voices++] = middle_of(rows + from, to - from);
+    }
+    *median_ns = hone_median(medians, voices);
+    hone_free(medians);
+    qsort(rows, count, sizeof *rows, compare_medians);
+    return HONE_OK;
+}
+
+// The measurement that stands for the time: the lower of the two middle ones, or, among several writers, the last that is not slower.
+static const hone_evidence *find_witness(hone_evidence *const *rows, size_t count, double median_ns)
+{
+    const hone_evidence *middle = rows[(count - 1) / 2];
+    if (middle_of(rows, count) == median_ns) return middle;
+    middle = rows[0];
+    for (size_t i = 1; i < count && rows[i]->time_ns <= median_ns; i++) middle = rows[i];
+    return middle;
+}
+
 static hone_status summarise(hone_evidence **rows, size_t count, hone_ranked *line)
 {
-    qsort(rows, count, sizeof *rows, compare_medians);
-    const hone_evidence *middle = rows[(count - 1) / 2];
-    double high = rows[count / 2]->row.median_ns;
-    *line = (hone_ranked){.tactic = middle->row.tactic, .median_ns = (middle->row.median_ns + high) / 2, .measurements = (int64_t)count,
+    double median_ns;
+    hone_status status = settle_time(rows, count, &median_ns);
+    if (status != HONE_OK) return status;
+    const hone_evidence *middle = find_witness(rows, count, median_ns);
+    *line = (hone_ranked){.tactic = middle->row.tactic, .median_ns = median_ns, .measurements = (int64_t)count,
                           .staleness = middle->level, .evidence = middle->id, .artifact = middle->row.artifact,
                           .depends = middle->row.depends, .mode = middle->row.mode};
     for (size_t i = 0; i < count; i++)
@@ -264,7 +308,7 @@ static size_t gather(hone_evidence_list *list, size_t from, size_t to, const cha
     size_t count = 0;
     for (size_t i = from; i < to; i++) {
         hone_evidence *at = &list->items[i];
-        if (at->row.verdict != HONE_VERDICT_OK || strcmp(at->row.mode, mode) || !counts(list, from, to, at)) continue;
+        if (at->row.verdict != HONE_VERDICT_OK || strcmp(at->row.mode, mode) || at->doubted || !counts(list, from, to, at)) continue;
         if (count && rows[0]->level != at->level) break;
         rows[count++] = at;
     }
@@ -288,6 +332,7 @@ hone_status hone_rank(hone_evidence_list *evidence, const char *mode, hone_ranke
     }
     sort_evidence(evidence);
     if (!*mode) mode = choose_mode(evidence);
+    HONE_TRY(hone_evidence_agree(evidence, mode));
     for (size_t from = 0, to; from < evidence->count; from = to) {
         to = tactic_end(evidence, from);
         size_t found = gather(evidence, from, to, mode, rows);

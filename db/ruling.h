@@ -28,6 +28,9 @@ hone_status hone_store_find_owner(hone_store *store, char writer[HONE_ID_TEXT]);
 // Makes the key the owner of a store. Unless `anyway`, one that has an owner keeps it (no error).
 hone_status hone_store_own(hone_store *store, const hone_key *key, bool anyway);
 
+// The target that a word names: a writer's key, or the id of a measurement, run or batch, or at least 8 digits of one. HONE_USAGE when none or
+// several begin so; 64 digits are taken as they are.
+hone_status hone_ruling_find_target(hone_store *store, hone_ruling_verb verb, const char *word, hone_id *target);
 // Signs and puts a ruling; what it releases from quarantine is put at once. HONE_USAGE when the key has no say in this store.
 hone_status hone_ruling_put(hone_store *store, const hone_key *key, hone_ruling_verb verb, const hone_id *target, const char *reason, hone_id *id);
 

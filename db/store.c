@@ -121,7 +121,7 @@ hone_status hone_store_begin(hone_store *store)
 
 static void forget_rows(hone_store *store)
 {
-    for (int i = 0; i < HONE_SPELLINGS; i++) store->known[i].number = 0;
+    for (int i = 0; i < HONE_SPELLINGS * HONE_KNOWN; i++) store->known[i / HONE_KNOWN][i % HONE_KNOWN].number = 0;
     store->known_run_number = 0;
 }
 
@@ -378,7 +378,7 @@ void hone_store_close(hone_store *store)
     hone_store_close(store->under);
     for (size_t i = 0; i < store->statement_count; i++) sqlite3_finalize(store->statements[i].handle);
     sqlite3_close(store->handle);
-    for (int i = 0; i < HONE_SPELLINGS; i++) hone_free(store->known[i].spelling);
+    for (int i = 0; i < HONE_SPELLINGS * HONE_KNOWN; i++) hone_free(store->known[i / HONE_KNOWN][i % HONE_KNOWN].spelling);
     hone_arena_free(store->answers);
     hone_free(store->path);
     hone_free(store);

@@ -93,6 +93,25 @@ hone_status hone_store_snapshot(hone_store *store, hone_id *id);
 // The sorted, stable text dump (docs/schema.md). `only_best` keeps what builds need: for each problem the best `keep` tactics
 // of each source with their samples, their artifacts, coverage and all failure verdicts.
 hone_status hone_store_dump(hone_store *store, int keep, hone_status (*write)(void *user, const char *data, size_t size), void *user);
+typedef struct hone_stale {        // what one source measured, resting on the same versions
+    const char *source, *depends;
+    const char *changes;           // "cublaslt 13.1.0, now 13.2.0; ...", "" when all still holds
+    int64_t measurements, problems;    // layer by layer: what two layers both hold is counted in both
+} hone_stale;
+
+// All that was measured on a device, by source and dependencies, and what of these is another under a toolchain.
+hone_status hone_store_each_stale(hone_store *store, const char *device, const char *toolchain,
+                                  hone_status (*each)(void *user, const hone_stale *group), void *user);
+
+typedef struct hone_export {
+    const char *architecture;      // "sm_90"; NULL any, as below
+    const char *op;                // the first op of a problem
+    const char *network;           // by the name it was registered with: its problems
+    bool strip_private;            // run options, notes, network names, rulings and plans are left out: such rows get ids of their own
+} hone_export;
+
+// What the question asks for, as a store in memory, to dump or merge from; without batches. HONE_MISS when the network is not known.
+hone_status hone_store_export(hone_store *store, const hone_export *wanted, hone_store **made);
 // Adds a dump, plain or compressed by zstd; HONE_DAMAGED leaves the store as it was.
 hone_status hone_store_load(hone_store *store, const char *dump, size_t size_bytes, int64_t *added);
 hone_status hone_store_merge(hone_store *store, hone_store *from, int64_t *added);

@@ -15,16 +15,16 @@
 #define HONE_ARTIFACT_MAX ((size_t)64 << 20)
 #define HONE_DUMP_MAX ((size_t)2 << 30)
 
-enum { HONE_STATEMENTS_MAX = 128, HONE_SPELLINGS = 4 };
+enum { HONE_STATEMENTS_MAX = 160, HONE_SPELLINGS = 4, HONE_KNOWN = 256 };
 
 typedef struct hone_statement {
     const char *sql;
     sqlite3_stmt *handle;
 } hone_statement;
 
-typedef struct hone_known {               // the last spelling looked up in a table, and its row
+typedef struct hone_known {               // a spelling looked up in a table, and its row
     char *spelling;
-    size_t size;
+    size_t size, capacity;
     int64_t number;                       // 0 none
 } hone_known;
 
@@ -39,7 +39,7 @@ struct hone_store {
     int64_t wait_start_ns;
     hone_statement statements[HONE_STATEMENTS_MAX];
     size_t statement_count;
-    hone_known known[HONE_SPELLINGS];
+    hone_known known[HONE_SPELLINGS][HONE_KNOWN];   // by a hash of the spelling
     hone_id known_run;
     int64_t known_run_number;             // 0 none
     hone_arena *answers;                  // strings of the last ranking

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the rulings come to: standing (writers) and hidden (rows), both derived and made anew whenever rulings came in; and what waits
 // in quarantine for one of them.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -401,6 +402,61 @@ out:
     return status;
 }
 
+// ---- targets by their first digits
+
+typedef struct target_search {
+    const char *word;
+    hone_id found;
+    int matches;
+} target_search;
+
+static hone_status match_writer(void *user, const hone_writer_facts *facts)
+{
+    target_search *to = user;
+    hone_id key;
+    if (strncmp(facts->writer, to->word, strlen(to->word)) || !hone_id_parse(facts->writer, &key)) return HONE_OK;
+    to->found = key;
+    to->matches++;
+    return HONE_OK;
+}
+
+static hone_status match_rows(hone_store *store, target_search *to)
+{
+    static const char sql[] = "SELECT id FROM measurement WHERE id BETWEEN ?1 AND ?2 UNION SELECT id FROM run WHERE id BETWEEN ?1 AND ?2"
+        " UNION SELECT id FROM batch WHERE id BETWEEN ?1 AND ?2 UNION SELECT id FROM quarantine WHERE id BETWEEN ?1 AND ?2";
+    char low[HONE_ID_TEXT], high[HONE_ID_TEXT];
+    hone_id ends[2];
+    sqlite3_stmt *find;
+    bool row;
+    memset(low, '0', sizeof low);
+    memset(high, 'f', sizeof high);
+    memcpy(low, to->word, strlen(to->word));
+    memcpy(high, to->word, strlen(to->word));
+    low[HONE_ID_TEXT - 1] = high[HONE_ID_TEXT - 1] = 0;
+    if (!hone_id_parse(low, &ends[0]) || !hone_id_parse(high, &ends[1])) return HONE_OK;
+    hone_status status = hone_store_prepare(store, sql, &find);
+    if (status != HONE_OK) return status;
+    for (int i = 0; i < 2; i++) sqlite3_bind_blob(find, i + 1, &ends[i], sizeof ends[i], SQLITE_STATIC);
+    while ((status = hone_store_step(store, find, &row)) == HONE_OK && row) {
+        memcpy(&to->found, sqlite3_column_blob(find, 0), sizeof to->found);
+        to->matches++;
+    }
+    return status;
+}
+
+hone_status hone_ruling_find_target(hone_store *store, hone_ruling_verb verb, const char *word, hone_id *target)
+{
+    target_search to = {.word = word};
+    size_t size = strlen(word);
+    if (size == HONE_ID_TEXT - 1 && hone_id_parse(word, target)) return HONE_OK;
+    if (size < 8 || size >= HONE_ID_TEXT) return hone_fail(HONE_USAGE, "'%s' is no id: 64 hex digits, or the first 8 or more of one", word);
+    hone_status status = hone_ruling_is_on_writer(verb) ? hone_store_each_writer(store, match_writer, &to) : match_rows(store, &to);
+    if (status != HONE_OK) return status;
+    *target = to.found;
+    if (to.matches == 1) return HONE_OK;
+    return hone_fail(HONE_USAGE, "%s has %s whose id begins with '%s'", store->path, to.matches ? "several" : "nothing", word);
+}
+
 // ---- questions
 
 static hone_status trust_in(hone_store *store, const char *writer, hone_trust *trust, bool *found)
@@ -423,8 +479,8 @@ static hone_status trust_in(hone_store *store, const char *writer, hone_trust *t
 
 hone_status hone_trust_of(hone_store *store, const char *writer, hone_trust *trust)
 {
-    bool found = false;
-    *trust = HONE_TRUST_UNKNOWN;
+    bool found = !strcmp(writer, "local");       // what was put there by hand
+    *trust = found ? HONE_TRUST_PROMOTE : HONE_TRUST_UNKNOWN;
     for (hone_store *at = store; at && !found; at = at->under) {
         hone_status status = trust_in(at, writer, trust, &found);
         if (status != HONE_OK) return status;
@@ -521,5 +577,68 @@ hone_status hone_store_each_ruling(hone_store *store, hone_status (*each)(void *
         status = each(user, &made);
     }
     if (status != HONE_OK) sqlite3_reset(find);
+    return status;
+}
+
+// ---- the part of a snapshot that is trust
+
+static hone_status each_run_writer(hone_store *store, hone_status (*each)(void *user, const char *writer, hone_trust trust), void *user)
+{
+    for (hone_store *at = store; at; at = at->under) {
+        sqlite3_stmt *find;
+        bool row;
+        hone_status status = hone_store_prepare(at, "SELECT DISTINCT writer FROM run ORDER BY writer", &find);
+        while (status == HONE_OK && (status = hone_store_step(at, find, &row)) == HONE_OK && row) {
+            hone_trust trust;
+            const char *writer = (const char *)sqlite3_column_text(find, 0);
+            if (!writer) continue;
+            status = hone_trust_of(store, writer, &trust);
+            if (status == HONE_OK) status = each(user, writer, trust);
+        }
+        if (status != HONE_OK) return sqlite3_reset(find), status;
+    }
+    return HONE_OK;
+}
+
+typedef struct weights {
+    bool remote, several;      // writers
+    char writer[HONE_ID_TEXT]; // the first
+    hone_id_list vouching;     // hashed names of the writers whose word needs no other's
+} weights;
+
+static hone_status weigh_writer(void *user, const char *writer, hone_trust trust)
+{
+    weights *to = user;
+    hone_id name;
+    to->remote |= trust != HONE_TRUST_PROMOTE;
+    if (!*to->writer) snprintf(to->writer, sizeof to->writer, "%s", writer);
+    to->several |= strcmp(to->writer, writer) != 0;
+    if (trust != HONE_TRUST_PROMOTE || !strcmp(writer, "local")) return HONE_OK;
+    hone_hash_once(writer, strlen(writer), &name);
+    return hone_ids_add(&to->vouching, &name, 1);
+}
+
+static hone_status hash_hidden(hone_store *store, hone_hash *hash)
+{
+    sqlite3_stmt *find;
+    bool row;
+    if (store->version < HONE_SCHEMA_TRUST) return HONE_OK;
+    hone_status status = hone_store_prepare(store, "SELECT id, hides FROM hidden ORDER BY id", &find);
+    while (status == HONE_OK && (status = hone_store_step(store, find, &row)) == HONE_OK && row) {
+        hone_hash_add(hash, sqlite3_column_blob(find, 0), (size_t)sqlite3_column_bytes(find, 0));
+        hone_hash_add(hash, sqlite3_column_int(find, 1) ? "1" : "0", 1);
+    }
+    return status;
+}
+
+// Nothing where there is one writer, or all vouch for themselves, and no ruling is in force: then whose database it is does not matter.
+hone_status hone_trust_hash(hone_store *store, hone_hash *hash)
+{
+    weights sum = {0};
+    hone_status status = each_run_writer(store, weigh_writer, &sum);
+    hone_ids_sort(&sum.vouching);        // whichever layers hold their runs
+    if (status == HONE_OK && sum.remote && sum.several) hone_hash_add(hash, sum.vouching.items, sum.vouching.count * sizeof *sum.vouching.items);
+    hone_ids_clear(&sum.vouching);
+    for (hone_store *at = store; at && status == HONE_OK; at = at->under) status = hash_hidden(at, hash);
     return status;
 }

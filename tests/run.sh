@@ -8,6 +8,8 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$(dirname "$0")/.."
 export B=${B:-build} HONE=${HONE:-$PWD/${B:-build}/hone}
 mkdir -p "$B/check"
+case $B in /*) data=$B ;; *) data=$PWD/$B ;; esac
+export XDG_DATA_HOME=$data/check/data       # neither the user's key nor his database
 
 suites=()
 for name in "${@:-*}"; do

@@ -70,7 +70,7 @@ static hone_status put_run(hone_tune *t)
 {
     hone_run run = {
         .start_unix_ms = hone_clock_unix_ms(), .options = t->options.command, .seed = t->options.supervisor.worker.seed,
-        .effort = hone_effort_name(hone_tune_effort(t)), .writer = "local", .sequence = -1, .private_host = t->options.host,
+        .effort = hone_effort_name(hone_tune_effort(t)), .writer = t->options.writer ? t->options.writer : "local", .sequence = -1, .private_host = t->options.host,
         .private_gpu_uuid = t->supervisor.uuid,
     };
     return t->ledger.store ? hone_store_put_run(t->options.store, &run, &t->ledger.run) : HONE_OK;

@@ -28,6 +28,7 @@ typedef struct hone_tune_options {
     hone_store *store;                 // borrowed; may be NULL for a dry run
     bool dry_run;                      // nothing is written
     const char *command;               // as text, for the run's row
+    const char *writer;                // of the run's row: a key in hex, or "local"
     const char *host;                  // kept private; may be NULL
     double time_limit_s;               // 0: none
     void (*progress)(void *user, const hone_tune_report *report, const char *what);

@@ -106,3 +106,25 @@ db.commit()'
     [[ $output != *"bundled.db"* ]]
     chmod 755 prefix/share/hone
 }
+
+@test "a part is dumped, loads, and says nothing private" {
+    "$HONE" db load a.db "$dump"
+    "$HONE" db dump a.db --op conv2d -o part.txt
+    "$HONE" db load part.db part.txt
+    "$HONE" db check part.db
+    "$HONE" db dump part.db | cmp - part.txt
+    [ "$(grep -c '^measurement' part.txt)" -eq "$(grep '^measurement' "$dump" | cut -f3 | grep -c '^conv2d')" ]
+    [ "$(grep -c '^measurement' part.txt)" -gt 0 ] && ! grep -q '^measurement.*gemm m=' part.txt
+    "$HONE" db dump a.db --architecture sm_80 -o none.txt
+    ! grep -q -E '^(measurement|run|coverage|artifact)' none.txt
+    "$HONE" db dump a.db --architecture sm_90 --network resnet50 -o net.txt
+    [ "$(grep -c '^measurement' net.txt)" -eq 24 ]
+    run "$HONE" db dump a.db --network nope
+    [ "$status" -eq 5 ] && [[ $output == *"no network 'nope'"* ]]
+    "$HONE" db dump a.db --strip-private -o public.txt
+    ! grep -q -E 'resnet50|--effort|a tab and|^plan|^ruling' public.txt
+    "$HONE" db load public.db public.txt
+    "$HONE" db check public.db
+    "$HONE" db dump public.db | cmp - public.txt
+    [ "$(grep -c '^measurement' public.txt)" -eq 24 ]
+}

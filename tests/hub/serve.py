@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import xml.etree.ElementTree
@@ -126,6 +127,42 @@ def builds():
     check("an empty hub gives the work list", "\nconv " in done.stdout, done.stdout[:200])
     empty.stop()
     check("both --db and --hub", hone(*common, "-o", path("no.plan"), "--hub", empty.url, "--db", BUNDLED).returncode == 2)
+
+
+def fleet_builds():
+    """Two tuners whom a hub trusts to some degree: what their words are worth travels with their rows."""
+    python = "build/venv/bin/python"
+    subprocess.run([python, "tests/cli/tiny.py", folder], check=True)
+    tiny = path("tiny.onnx")
+    db = path("fleet.db")
+    hone("db", "trust", "own", "--db", db, "--key", path("keeper"))
+    keys = []
+    for k in "ab":
+        data = {"XDG_DATA_HOME": path("data-" + k), "HONE_CACHE": path("cache")}
+        done = hone("tune", tiny, "--db", path(k + ".db"), "--device", "cpu", "--effort", "quick", "--progress", "none", "--busy", env=data)
+        assert done.returncode == 0, done.stderr
+        dump = hone("db", "dump", "--db", path(k + ".db")).stdout
+        keys.append(next(line.split("\t")[3] for line in dump.split("\n") if line.startswith("run\t")))
+        hone("db", "merge", db, path(k + ".db"))
+    check("two writers", len(set(keys)) == 2 and "local" not in keys, keys)
+    shutil.copy(db, path("start.db"))
+    rows = [line.split("\t")[1] for line in dump.split("\n") if line.startswith("measurement\t")]
+    digests = set()
+    steps = [(), ("admit", keys[0]), ("admit", keys[1]), ("empower", keys[0]), ("suspend", keys[1]), ("promote", rows[0]), ("quarantine", rows[1])]
+    for step in steps:
+        if step:
+            done = hone("db", "trust", *step, "--db", db, "--key", path("keeper"))
+            check(f"ruling {step[0]}", done.returncode == 0, done.stderr)
+        served = Hub(db)
+        for more in [], ["--allow-stale"]:
+            words = ["build", tiny, "--device", "cpu", *more]
+            through = hone(*words, "-o", path("hub.plan"), "--hub", served.url)
+            plain = hone(*words, "-o", path("file.plan"), "--db", db)
+            same = through.returncode == plain.returncode == 0 and open(path("hub.plan"), "rb").read() == open(path("file.plan"), "rb").read()
+            check(f"the same plan after {step} {more}", same, (through.stderr, plain.stderr))
+        digests.add(hone("db", "snapshot", "--db", db).stdout)
+        served.stop()
+    check("rulings matter", len(digests) > 3, digests)
 
 
 def access():
@@ -262,6 +299,6 @@ def damaged_tokens():
 
 
 shutil.copy(BUNDLED, path("bundled.db"))
-for part in described_is_served, reads, builds, access, journeys, listening:
+for part in described_is_served, reads, builds, fleet_builds, access, journeys, listening:
     part()
 hub.end()

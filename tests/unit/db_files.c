@@ -315,6 +315,87 @@ static void strange_files(void **state)
     expect_open(path_of("empty"), HONE_STORE_READ, HONE_OK, NULL);
 }
 
+// A file of the version before, with everything in it, as a program of that version left it.
+static void make_before(const char *path, const char *content)
+{
+    hone_text sql;
+    hone_text_init(&sql);
+    unlink(path);
+    for (int i = 0; i < HONE_STORE_SCHEMA - 1; i++) hone_text_printf(&sql, "%s", hone_schema_migrations[i]);
+    hone_text_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; ATTACH '%s' AS now;", HONE_STORE_APPLICATION,
+                     HONE_STORE_SCHEMA - 1, content);
+    static const char *const names[] = {"device", "toolchain", "toolchain_library", "problem", "tactic", "run", "run_private", "measurement", "sample",
+                                        "coverage", "network", "network_problem", "plan", "plan_step", "artifact"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        hone_text_printf(&sql, "INSERT INTO main.%s SELECT * FROM now.%s;", names[i], names[i]);
+    run_sql(path, hone_text_get(&sql));
+    hone_text_clear(&sql);
+}
+
+static int statements_left;
+
+static int die_at_a_statement(unsigned event, void *user, void *statement, void *text)
+{
+    (void)event, (void)user, (void)statement, (void)text;
+    if (!statements_left--) kill(getpid(), SIGKILL);
+    return 0;
+}
+
+static int watch_statements(sqlite3 *handle, char **message, const void *api)
+{
+    (void)message, (void)api;
+    return sqlite3_trace_v2(handle, SQLITE_TRACE_STMT, die_at_a_statement, NULL);
+}
+
+// Killed before each statement that opening runs, one after the other, the file is of the old version or the new one, and whole.
+static void a_migration_killed_at_any_statement_is_whole(void **state)
+{
+    (void)state;
+    hone_store *store = fixture_create(folder, "content.db");
+    char *content = hone_strdup(path_of("content.db")), *path = hone_strdup(path_of("before.db"));
+    fixture_fill(store, 0);
+    char *truth = fixture_dump(store, 0);
+    hone_store_close(store);
+    int killed = 0, old = 0;
+    for (int at = 0;; at++) {
+        int how;
+        make_before(path, content);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            statements_left = at;
+            sqlite3_auto_extension((void (*)(void))(uintptr_t)watch_statements);
+            hone_store *opened;
+            _exit(hone_store_open(path, HONE_STORE_WRITE, &opened) != HONE_OK);
+        }
+        assert_int_equal(waitpid(child, &how, 0), child);
+        if (WIFEXITED(how)) {
+            assert_int_equal(WEXITSTATUS(how), 0);
+            break;
+        }
+        killed++;
+        OK(hone_store_open(path, HONE_STORE_READ, &store));
+        int64_t version = version_of(path);
+        assert_true(version == HONE_STORE_SCHEMA - 1 || version == HONE_STORE_SCHEMA);
+        old += version < HONE_STORE_SCHEMA;
+        char *dump = fixture_dump(store, 0);
+        assert_string_equal(dump, truth);
+        hone_free(dump);
+        OK(hone_store_check(store, NULL));
+        hone_store_close(store);
+    }
+    assert_true(killed > 20 && old > 15);
+    assert_int_equal(version_of(path), HONE_STORE_SCHEMA);
+    OK(hone_store_open(path, HONE_STORE_READ, &store));
+    char *dump = fixture_dump(store, 0);
+    assert_string_equal(dump, truth);
+    hone_free(dump);
+    hone_store_close(store);
+    hone_free(truth);
+    hone_free(content);
+    hone_free(path);
+}
+
 static void a_path_has_no_meaning_of_its_own(void **state)
 {
     static const char *const names[] = {"a b?mode=memory#x%41.db", ":memory:", "file:x.db", "\xc3\xa4.db"};
@@ -544,6 +625,7 @@ int test_db_files(void)
         cmocka_unit_test_setup(an_older_schema_is_read_as_it_is_and_migrated_for_writing, set_up),
         cmocka_unit_test_setup(a_migration_that_fails_leaves_the_old_version, set_up),
         cmocka_unit_test_setup(a_killed_migration_leaves_the_old_version, set_up), cmocka_unit_test_setup(a_newer_schema, set_up),
+        cmocka_unit_test_setup(a_migration_killed_at_any_statement_is_whole, set_up),
         cmocka_unit_test_setup(strange_files, set_up), cmocka_unit_test_setup(a_path_has_no_meaning_of_its_own, set_up),
         cmocka_unit_test_setup(a_read_only_file_is_read, set_up), cmocka_unit_test_setup(truncated_files, set_up),
         cmocka_unit_test_setup(flipped_bits, set_up), cmocka_unit_test_setup(swapped_pages, set_up),
