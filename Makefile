@@ -7,7 +7,7 @@
 #   make deps       what the build and the tests need     make demo      the main job, end to end
 #   make lint       layers, fences, style                 make models    test networks in build/models
 #   make asan|tsan  unit tests under sanitizers           make fuzz      fuzz targets (clang)
-#   make install    DESTDIR, prefix, GNU folder names
+#   make install    DESTDIR, prefix, GNU folder names    make hub-peers, hub-load   the hub at length
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -64,11 +64,12 @@ BUNDLED := $(sort $(wildcard db/bundled/*.txt.zst))
 BUNDLED_DB := $(if $(BUNDLED),$(PROGRAM:%/hone=%/bundled.db))
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
-	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c))
+	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c)) \
+	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan hub-peers hub-load install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
 
@@ -106,6 +107,11 @@ $(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(call objects,$(filter base/% kernels/
 		$(B)/obj/gen/cuda_sources.o
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Writers and load for the tests of the hub.
+$(B)/tests/hub-%: $(B)/obj/tests/hub/%.o $(call objects,$(filter base/% db/%,$(LIB_SRC)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 # Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)
@@ -152,13 +158,13 @@ $(B)/gen/unit_table.c: FORCE
 FORCE:
 
 -include $(patsubst %.o,%.d,$(ALL_OBJ) $(CMD_OBJ) $(UNIT_OBJ) $(HOSTILE_OBJ) \
-	$(call objects,$(wildcard tests/fuzz/*.c)))
+	$(call objects,$(wildcard tests/fuzz/*.c tests/hub/*.c)))
 
 # ---- set-up, tests, demonstration. Recipes call make again because the packages come first.
 
 deps: build/.deps
 
-build/.deps: tests/deps.sh $(wildcard tests/requirements*.txt)
+build/.deps: tests/deps.sh $(filter-out %-peers.txt,$(wildcard tests/requirements*.txt))
 	@tests/deps.sh build
 
 # As many jobs as processors, unless the user has said how many.
@@ -197,6 +203,13 @@ tsan:
 FUZZ_SECONDS ?= 60
 fuzz: build/.deps
 	@tests/fuzz.sh $(FUZZ_SECONDS)
+
+# The hub against an S3 server, botocore's signatures and schemathesis; and what it bears (needs wrk). Neither is part of `make check`.
+hub-peers: tests
+	@HONE=$(CURDIR)/$(B)/hone tests/hub/peers.sh
+
+hub-load: tests
+	@B=$(B) tests/hub/load.sh
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(datadir)/hone

@@ -16,9 +16,12 @@ int hone_cmd_conform(int argc, char **argv);
 int hone_cmd_db(int argc, char **argv);
 int hone_cmd_devices(int argc, char **argv);
 int hone_cmd_doctor(int argc, char **argv);
+int hone_cmd_hub(int argc, char **argv);
 int hone_cmd_inspect(int argc, char **argv);
 int hone_cmd_plan(int argc, char **argv);
 int hone_cmd_problems(int argc, char **argv);
+int hone_cmd_pull(int argc, char **argv);
+int hone_cmd_push(int argc, char **argv);
 int hone_cmd_retime(int argc, char **argv);
 int hone_cmd_run(int argc, char **argv);
 int hone_cmd_tune(int argc, char **argv);
@@ -31,6 +34,8 @@ hone_status hone_cmd_print(hone_text *text);     // the whole text on stdout, wi
 // --device for what needs no device: "cpu", "cuda:0" (opened for its spelling), a full spelling, or a word that names exactly one device of
 // the store. toolchain: the newest recorded for it, else that of the device here; "" when neither is known.
 hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512]);
+// The part of it that needs no database: a device here, or a full spelling; else *found is false.
+hone_status hone_cmd_find_named(const char *word, char spelling[256], char toolchain[512], bool *found);
 // The network of a file, simplified; shapes as --shapes gives them or NULL. What cannot be imported is listed on stderr.
 hone_status hone_cmd_import(const char *path, const char *shapes, struct hone_graph **graph);
 bool hone_cmd_int(const char *text, int64_t least, int64_t most, int64_t *value);      // the whole text is a number within the bounds

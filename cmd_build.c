@@ -11,16 +11,20 @@
 #include "base/json.h"
 #include "base/task.h"
 #include "cmd.h"
+#include "cmd_worklist.h"
+#include "db/exchange.h"
 #include "engine/build.h"
 #include "engine/graph.h"
 
 enum {
     PINS_MAX = 256, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_STRICT, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN,
-    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_SNAPSHOT
+    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_HUB, KEY_TOKEN_FILE, KEY_CA, KEY_SNAPSHOT
 };
 
 typedef struct request {
     const char *model, *output, *db, *device, *precision, *shapes, *toolchain, *snapshot;
+    hone_remote_options hub;       // url NULL: none
+    char hub_device[256], hub_toolchain[512];      // what the hub calls them
     bool strict, stale, approximate, json;
     int lanes;                     // 0: by the device
     int64_t workspace_bytes;
@@ -33,6 +37,9 @@ static const struct argp_option options[] = {
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a device's full spelling, or a word that names one device of the database (h200)", 0},
     {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16; the first is the one asked for, the others may stand in (default fp32)", 0},
     {"db", KEY_DB, "DB", 0, "The database, and nothing else (default: the user's own over the bundled one)", 0},
+    {"hub", KEY_HUB, "URL", 0, "A hub to read from, and nothing else: https://HOST[:PORT]", 0},
+    {"token-file", KEY_TOKEN_FILE, "FILE", 0, "Holds the token for the hub (default: $HONE_HUB_TOKEN)", 0},
+    {"ca", KEY_CA, "FILE", 0, "Certificates in PEM that the hub's must be signed by (default: the system's)", 0},
     {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims: x:1x3x640x640", 0},
     {"strict", KEY_STRICT, 0, 0, "What the database lacks is printed as a work list for `hone tune -`, with exit code 5 and no plan", 0},
     {"pin", KEY_PIN, "LAYER=TACTIC", 0, "Runs a layer by this tactic; may be given again", 0},
@@ -61,6 +68,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     const struct { int key; const char **to; } texts[] = {
         {'o', &asked->output}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_DB, &asked->db},
         {KEY_SHAPES, &asked->shapes}, {KEY_TOOLCHAIN, &asked->toolchain},
+        {KEY_HUB, &asked->hub.url}, {KEY_TOKEN_FILE, &asked->hub.token_file}, {KEY_CA, &asked->hub.ca_file},
         {KEY_SNAPSHOT, &asked->snapshot},
     };
     const struct { int key; bool *to; } flags[] = {
@@ -84,6 +92,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         return asked->model = argument, 0;
     case ARGP_KEY_END:
         if (!asked->model || !asked->output || !asked->device) argp_error(state, "MODEL.onnx, -o PLAN and --device DEVICE are needed");
+        if (asked->db && asked->hub.url) argp_error(state, "either --db or --hub is read, not both");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -196,6 +205,51 @@ static hone_status say_json(const outcome *o, const char *path)
     return status;
 }
 
+// ---- from a hub
+
+static hone_status add_problem(void *user, const char *problem, int64_t times)
+{
+    return hone_worklist_add(user, problem, times);
+}
+
+// All that the builder can ask for is fetched at once.
+static hone_status fetch(request *asked, hone_remote *remote, const hone_graph *graph, hone_store **store)
+{
+    hone_precision_set precisions;
+    hone_target target;
+    hone_worklist list = {0};
+    char toolchain[512];
+    hone_status status;
+    HONE_TRY(hone_precision_set_parse(asked->precision, &precisions));
+    HONE_TRY(hone_target_parse(asked->hub_device, &target));
+    HONE_TRY(hone_build_questions(graph, &target, &precisions, add_problem, &list));
+    HONE_TRY(hone_remote_evidence(remote, asked->hub_device, asked->approximate, (const char *const *)list.problems, list.count, store, toolchain));
+    if (*toolchain) memcpy(asked->hub_toolchain, toolchain, sizeof toolchain);
+out:
+    hone_worklist_clear(&list);
+    return status;
+}
+
+static hone_status open_hub(request *asked, const hone_graph *graph, hone_store **store)
+{
+    hone_remote *remote = NULL;
+    char spelling[512];
+    bool found;
+    hone_status status;
+    HONE_TRY(hone_cmd_find_named(asked->device, asked->hub_device, asked->hub_toolchain, &found));
+    HONE_TRY(hone_remote_open(&asked->hub, &remote));
+    if (!found) {
+        HONE_TRY(hone_remote_target(remote, asked->device, spelling));
+        snprintf(asked->hub_device, sizeof asked->hub_device, "%.255s", spelling);
+    }
+    HONE_TRY(fetch(asked, remote, graph, store));
+    asked->device = asked->hub_device;
+    if (!asked->toolchain && *asked->hub_toolchain) asked->toolchain = asked->hub_toolchain;
+out:
+    hone_remote_close(remote);
+    return status;
+}
+
 // ---- building
 
 static hone_status settle(const request *asked, hone_store *store, char spelling[256], char toolchain[512], hone_build_options *build)
@@ -260,9 +314,13 @@ static hone_status open_store(void *user)
     return hone_store_open_default(o->path, false, &o->store);
 }
 
-// The database is opened, and checked whole, beside the reading of the network.
-static hone_status read_both(const request *asked, hone_store **store, hone_graph **graph)
+// The database is opened, and checked whole, beside the reading of the network. A hub is asked about a network that has been read.
+static hone_status read_both(request *asked, hone_store **store, hone_graph **graph)
 {
+    if (asked->hub.url) {
+        hone_status status = hone_cmd_import(asked->model, asked->shapes, graph);
+        return status == HONE_OK ? open_hub(asked, *graph, store) : status;
+    }
     hone_task task;
     opening o = {.path = asked->db};
     hone_task_start(&task, open_store, &o);
@@ -275,7 +333,7 @@ static hone_status read_both(const request *asked, hone_store **store, hone_grap
     return opened != HONE_OK ? opened : imported;
 }
 
-static hone_status run(const request *asked)
+static hone_status run(request *asked)
 {
     int64_t start = hone_clock_ns();
     hone_store *store = NULL;

@@ -26,18 +26,23 @@ static hone_status look_here(const char *word, char spelling[256], char toolchai
     return HONE_OK;
 }
 
-hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512])
+hone_status hone_cmd_find_named(const char *word, char spelling[256], char toolchain[512], bool *found)
 {
     hone_target target;
-    char recorded[512];
-    hone_status status;
     toolchain[0] = 0;
-    if (is_device_name(word)) {
-        status = look_here(word, spelling, toolchain);
-    } else if (hone_target_parse(word, &target) == HONE_OK) {
-        hone_target_print(&target, spelling, 256);
-        status = HONE_OK;
-    } else {
+    *found = true;
+    if (is_device_name(word)) return look_here(word, spelling, toolchain);
+    *found = hone_target_parse(word, &target) == HONE_OK;
+    if (*found) hone_target_print(&target, spelling, 256);
+    return HONE_OK;
+}
+
+hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512])
+{
+    char recorded[512];
+    bool found;
+    hone_status status = hone_cmd_find_named(word, spelling, toolchain, &found);
+    if (status == HONE_OK && !found) {
         status = hone_store_find_device(store, word, spelling, 256);
         if (status == HONE_MISS) status = hone_fail(HONE_USAGE, "--device %s is neither a device here (hone devices) nor one of the "
                                                     "database %s (hone db info)", word, hone_store_path(store));

@@ -21,6 +21,9 @@ static const struct {
     {"run", "runs a plan: times, per step too, and the comparison with the reference", hone_cmd_run},
     {"why", "tells why a plan runs a layer as it does", hone_cmd_why},
     {"db", "shows, dumps, loads, merges and checks databases", hone_cmd_db},
+    {"hub", "serves a database to others; its tokens", hone_cmd_hub},
+    {"push", "sends a hub or a store what it lacks of a database", hone_cmd_push},
+    {"pull", "takes from a hub or a store what a database lacks", hone_cmd_pull},
     {"devices", "prints what devices are here and why others are not", hone_cmd_devices},
     {"doctor", "prints libraries, versions and where they are, and the database", hone_cmd_doctor},
 };

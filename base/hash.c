@@ -51,6 +51,11 @@ void hone_hash_once(const void *data, size_t size_bytes, hone_id *id)
     hone_hash_end(&hash, id);
 }
 
+void hone_sha256(const void *data, size_t size_bytes, hone_id *digest)
+{
+    crypto_hash_sha256(digest->bytes, data, size_bytes);
+}
+
 void hone_id_print(const hone_id *id, char text[HONE_ID_TEXT])
 {
     for (int i = 0; i < 32; i++) {

@@ -24,6 +24,9 @@ void hone_hash_add_text(hone_hash *hash, const char *text);      // with its NUL
 void hone_hash_end(hone_hash *hash, hone_id *id);
 void hone_hash_once(const void *data, size_t size_bytes, hone_id *id);
 
+// SHA-256, where others' protocols want it; never for ids.
+void hone_sha256(const void *data, size_t size_bytes, hone_id *digest);
+
 void hone_id_print(const hone_id *id, char text[HONE_ID_TEXT]);  // lower-case hex
 bool hone_id_parse(const char *text, hone_id *id);               // exactly 64 hex digits
 bool hone_id_equal(const hone_id *a, const hone_id *b);

@@ -413,10 +413,18 @@ static hone_status hash_table(hone_store *store, const hone_fact_table *table, h
     return status;
 }
 
+void hone_store_stand_for(hone_store *store, const hone_id *snapshot)
+{
+    store->stands_for_another = true;
+    store->snapshot = *snapshot;
+}
+
 hone_status hone_store_snapshot(hone_store *store, hone_id *id)
 {
     hone_hash hash;
     hone_status status = hone_store_ready(store);
+    *id = store->snapshot;
+    if (store->stands_for_another) return status;
     hone_hash_init(&hash);
     hone_hash_add_text(&hash, "hone snapshot 1");
     for (int i = 0; i < hone_fact_count && status == HONE_OK; i++)

@@ -92,6 +92,8 @@ hone_cell hone_cell_int(int64_t value);
 hone_cell hone_cell_real(double value);      // -0 becomes 0, which SQLite would do too
 hone_cell hone_cell_id(const hone_id *id);
 
+void hone_measurement_pack(const hone_measurement *row, hone_cell *values);    // borrows its strings and samples
+
 hone_status hone_row_make_room(hone_row *row, size_t samples);   // for so many samples, HONE_SAMPLES_MAX at most
 void hone_row_clear(hone_row *row);            // releases the samples' room
 // Computes the id. HONE_DAMAGED when a compressed value cannot be unpacked.

@@ -85,7 +85,7 @@ static size_t note_size(const char *note)
     return size;
 }
 
-static void pack(const hone_measurement *row, hone_cell *values)
+void hone_measurement_pack(const hone_measurement *row, hone_cell *values)
 {
     const double reals[] = {row->median_ns, row->mad_ns, row->min_ns};
     bool ok = row->verdict == HONE_VERDICT_OK;
@@ -115,7 +115,7 @@ static void pack(const hone_measurement *row, hone_cell *values)
 hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id)
 {
     hone_row packed = {0};
-    pack(row, packed.values);
+    hone_measurement_pack(row, packed.values);
     hone_status status = put_alone(store, HONE_FACT_MEASUREMENT, &packed);
     if (status == HONE_OK && id) *id = packed.id;
     return status;

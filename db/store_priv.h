@@ -47,6 +47,8 @@ struct hone_store {
     bool grouping;                        // hone_store_begin_group without its end
     hone_status grouped;                  // the first failure in the group
     hone_store *under;                    // owned, NULL none
+    bool stands_for_another;              // a part of a larger database, whose snapshot id it has
+    hone_id snapshot;
 };
 
 extern int64_t hone_store_wait_ns;        // how long a lock is waited for; tests shorten it
@@ -62,6 +64,7 @@ hone_status hone_store_begin(hone_store *store);                         // imme
 hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
 hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
 hone_status hone_store_open_memory(const char *name, hone_store **store);   // empty, writable, gone when closed
+void hone_store_stand_for(hone_store *store, const hone_id *snapshot);   // it holds what matters here of a database with this snapshot id
 
 // place.c: where a database may live, and by which journal.
 bool hone_journal_allows_wal(int sqlite_version);                        // sqlite3_libversion_number()

@@ -12,6 +12,8 @@
 #define PLAN_CEILING ((size_t)64 << 30)
 #define SCRATCH_CEILING ((size_t)8 << 30)
 
+enum { VALUE_FORMATS_MAX = 1 + 8 * 2 };
+
 typedef struct wanted {
     char *problem;
     int64_t times;
@@ -92,11 +94,44 @@ static void wanted_clear(wanted_list *list) {
     hone_free(list->items);
 }
 
+// A value as it came, and as each precision has it in each layout.
+static int formats_of(const hone_tensor *natural, const hone_precision_set *precisions, hone_tensor formats[VALUE_FORMATS_MAX]) {
+    int n = 0;
+    formats[n++] = *natural;
+    for (int p = 0; p < precisions->n; p++)
+        for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++)
+            if (natural->rank == 4 || layout == HONE_ROW) formats[n++] = hone_format_tensor(natural, precisions->items[p], (hone_layout)layout);
+    return n;
+}
+
+static hone_status want_conversions(const hone_graph *graph, const hone_precision_set *precisions, wanted_list *list) {
+    hone_tensor formats[VALUE_FORMATS_MAX];
+    hone_status status = HONE_OK;
+    hone_problem *scratch = hone_alloc(sizeof *scratch);
+    if (!scratch) return HONE_NO_MEMORY;
+    for (int v = 0; v < graph->n_values; v++) {
+        const hone_tensor *natural = &graph->values[v].tensor;
+        if (graph->values[v].data || !hone_dtype_is_float(natural->dtype)) continue;      // constants are converted at build
+        int n = formats_of(natural, precisions, formats);
+        for (int k = 0; k < n * n; k++) {
+            const hone_tensor *from = &formats[k / n], *to = &formats[k % n];
+            if (k && hone_format_same_bytes(from, to)) continue;      // the first is an output that is an input
+            HONE_TRY(hone_conversion_problem(from, to, scratch));
+            HONE_TRY(want(list, scratch));
+        }
+    }
+out:
+    hone_free(scratch);
+    return status;
+}
+
 // The problems of a graph, sorted, equal ones counted together.
-static hone_status want_graph(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, wanted_list *list) {
+static hone_status want_graph(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, bool conversions,
+                              wanted_list *list) {
     hone_view *view = NULL;
     hone_status status = hone_view_new(graph, &view);
     if (status == HONE_OK) status = want_all(view, target, precisions, list);
+    if (status == HONE_OK && conversions) status = want_conversions(graph, precisions, list);
     hone_view_free(view);
     if (status != HONE_OK || !list->n) return status;
     qsort(list->items, list->n, sizeof *list->items, by_spelling);
@@ -126,20 +161,31 @@ static hone_status each_of_both(const wanted_list *apart, const wanted_list *joi
     return status;
 }
 
-hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
-                                hone_problem_each each, void *user) {
+static hone_status list_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, bool conversions,
+                                 hone_problem_each each, void *user) {
     hone_status status;
     hone_join *join = NULL;
     wanted_list apart = {0}, joint = {0};
-    HONE_TRY(want_graph(graph, target, precisions, &apart));
+    HONE_TRY(want_graph(graph, target, precisions, conversions, &apart));
     HONE_TRY(hone_join_new(graph, &join));
-    if (join) HONE_TRY(want_graph(hone_join_graph(join), target, precisions, &joint));
+    if (join) HONE_TRY(want_graph(hone_join_graph(join), target, precisions, conversions, &joint));
     status = each_of_both(&apart, &joint, each, user);
 out:
     wanted_clear(&apart);
     wanted_clear(&joint);
     hone_join_free(join);
     return status;
+}
+
+hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                hone_problem_each each, void *user) {
+    return list_problems(graph, target, precisions, false, each, user);
+}
+
+hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
+                                 hone_problem_each each, void *user) {
+    hone_status status = list_problems(graph, target, precisions, true, each, user);
+    return status == HONE_OK ? each(user, HONE_BUILD_GAP_PROBLEM, 1) : status;
 }
 
 void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {
