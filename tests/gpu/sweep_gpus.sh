@@ -12,12 +12,12 @@ unset HONE_DB
 
 # Shapes of real networks at a few batch sizes, so that every problem is one of its own.
 grep -v -e '^#' -e '^$' tests/cases/nvrtc_large.txt >"$work/shapes"
-for batch in $(seq "$copies"); do sed "s/:1x/:${batch}x/g" "$work/shapes"; done >"$work/all"
+for batch in $(seq "$copies"); do sed "s/:1x/:${batch}x/g" "$work/shapes"; done >"$work/lines"
 while IFS= read -r problem; do        # not every shape may be had at every batch
-    echo "$problem" >"$work/one"
-    "$HONE" sweep plan -o "$work/try" --device 'cuda sm_80 "any" sms=1 mem=1MiB clock=1MHz power=1W' "$work/one" >"$work/said" 2>&1 && echo "$problem"
+    echo "$problem" >"$work/line"
+    "$HONE" sweep plan -o "$work/try" --device 'cuda sm_80 "any" sms=1 mem=1MiB clock=1MHz power=1W' "$work/line" >"$work/said" 2>&1 && echo "$problem"
     rm -rf "$work/try"
-done <"$work/all" >"$work/list"
+done <"$work/lines" >"$work/list"
 
 # An empty database: nothing is known, on either side. Compiled code is made first, so that both find it and GPUs, not compilers, are compared.
 echo 'relu x=f32:8' | "$HONE" tune - --db "$work/empty.db" --sources ref --progress none >"$work/said" 2>&1
