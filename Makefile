@@ -69,7 +69,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check check-unit check-lint lint models fuzz asan tsan hub-peers hub-load install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint check-slurm lint models fuzz asan tsan hub-peers hub-load install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
 
@@ -178,6 +178,10 @@ check: build/.deps
 # Without the set-up, so that one suite answers at once.
 check-%: tests
 	@B=$(B) tests/run.sh $*
+
+# A sweep on a real Slurm, set up in a temporary folder: needs root, and packages that `make check` does without.
+check-slurm: tests
+	@B=$(B) tests/slurm.sh
 
 check-unit: $(B)/tests/unit
 	@B=$(B) tests/run.sh unit

@@ -3,6 +3,7 @@
 #ifndef HONE_CMD_H
 #define HONE_CMD_H
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "base/status.h"
@@ -24,12 +25,15 @@ int hone_cmd_pull(int argc, char **argv);
 int hone_cmd_push(int argc, char **argv);
 int hone_cmd_retime(int argc, char **argv);
 int hone_cmd_run(int argc, char **argv);
+int hone_cmd_sweep(int argc, char **argv);
 int hone_cmd_tune(int argc, char **argv);
 int hone_cmd_why(int argc, char **argv);
 int hone_cmd_worker(int argc, char **argv);
 
 int hone_cmd_fail(hone_status status);     // prints the sentence of this thread, returns the exit code
 hone_status hone_cmd_print(hone_text *text);     // the whole text on stdout, with a newline behind it when it has none
+extern volatile sig_atomic_t hone_cmd_stop;       // Ctrl-C or SIGTERM came
+void hone_cmd_catch_signals(void);               // the first ends in order, the second at once
 
 // --device for what needs no device: "cpu", "cuda:0" (opened for its spelling), a full spelling, or a word that names exactly one device of
 // the store. toolchain: the newest recorded for it, else that of the device here; "" when neither is known.
@@ -40,6 +44,8 @@ hone_status hone_cmd_find_named(const char *word, char spelling[256], char toolc
 hone_status hone_cmd_import(const char *path, const char *shapes, struct hone_graph **graph);
 bool hone_cmd_int(const char *text, int64_t least, int64_t most, int64_t *value);      // the whole text is a number within the bounds
 bool hone_cmd_real(const char *text, double least, double most, double *value);
+bool hone_cmd_seconds(const char *text, double *seconds);                              // 90, 90s, 10m, 2h; more than 0
+bool hone_cmd_is_network(const char *path);                                            // its name ends with .onnx
 bool hone_cmd_bytes(const char *text, int64_t *bytes);                                 // 4096, 64K, 64M, 2G
 const char *hone_cmd_network_name(const char *path, char name[256]);      // the file's name without folder and .onnx
 

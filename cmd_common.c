@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,4 +20,20 @@ hone_status hone_cmd_print(hone_text *text)
     bool ends = text->size && data[text->size - 1] == '\n';
     if (fwrite(data, 1, text->size, stdout) == text->size && (ends || putchar('\n') != EOF) && !fflush(stdout)) return HONE_OK;
     return hone_fail(HONE_IO, "cannot write to the standard output: %s", strerror(errno));
+}
+
+volatile sig_atomic_t hone_cmd_stop;
+
+static void note_signal(int number)
+{
+    (void)number;
+    hone_cmd_stop = 1;
+}
+
+void hone_cmd_catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }

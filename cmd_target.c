@@ -85,6 +85,22 @@ bool hone_cmd_real(const char *text, double least, double most, double *value)
     return hone_scan_float(&scan, value) && !*scan.at && *value >= least && *value <= most;
 }
 
+bool hone_cmd_seconds(const char *text, double *seconds)
+{
+    hone_scan scan = {text};
+    if (!hone_scan_float(&scan, seconds) || !(*seconds > 0)) return false;
+    if (hone_scan_char(&scan, 'h')) *seconds *= 3600;
+    else if (hone_scan_char(&scan, 'm')) *seconds *= 60;
+    else (void)hone_scan_char(&scan, 's');
+    return !*scan.at && *seconds < 1e9;
+}
+
+bool hone_cmd_is_network(const char *path)
+{
+    size_t size = strlen(path);
+    return size > 5 && !strcmp(path + size - 5, ".onnx");
+}
+
 bool hone_cmd_bytes(const char *text, int64_t *bytes)
 {
     static const char units[] = "KMG";

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // hone tune: for every problem of networks and work lists, which tactic is fastest here; remembered in the database.
 #include <argp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +51,6 @@ typedef struct request {
     int64_t total;
 } request;
 
-static volatile sig_atomic_t stop;
-
 static const struct argp_option options[] = {
     {"db", KEY_DB, "DB", 0, "The database to fill; made when missing (default: the user's own)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, replay:FILE (default: cpu)", 0},
@@ -77,16 +74,6 @@ static const struct argp_option options[] = {
 };
 
 // ---- arguments
-
-static bool parse_seconds(const char *text, double *seconds)
-{
-    hone_scan scan = {text};
-    if (!hone_scan_float(&scan, seconds) || !(*seconds > 0)) return false;
-    if (hone_scan_char(&scan, 'h')) *seconds *= 3600;
-    else if (hone_scan_char(&scan, 'm')) *seconds *= 60;
-    else (void)hone_scan_char(&scan, 's');
-    return !*scan.at && *seconds < 1e9;
-}
 
 static bool parse_progress(const char *word, hone_progress_mode *mode)
 {
@@ -122,10 +109,10 @@ static error_t parse_value(int key, char *argument, struct argp_state *state)
         if (!hone_cmd_bytes(argument, &asked->worker.workspace_limit_bytes)) argp_error(state, "--workspace wants a number of bytes (64M), not '%s'", argument);
         return 0;
     case KEY_TIME:
-        if (!parse_seconds(argument, &asked->time_limit_s)) argp_error(state, "--time wants seconds (90, 10m, 2h), not '%s'", argument);
+        if (!hone_cmd_seconds(argument, &asked->time_limit_s)) argp_error(state, "--time wants seconds (90, 10m, 2h), not '%s'", argument);
         return 0;
     case KEY_FLOOR:
-        if (!parse_seconds(argument, &asked->floor_s)) argp_error(state, "--deadline-floor wants seconds, not '%s'", argument);
+        if (!hone_cmd_seconds(argument, &asked->floor_s)) argp_error(state, "--deadline-floor wants seconds, not '%s'", argument);
         return 0;
     case KEY_SEED:
         if (!hone_cmd_int(argument, 0, INT64_MAX, &asked->seed)) argp_error(state, "--seed wants a number, not '%s'", argument);
@@ -169,17 +156,11 @@ static void join_command(request *asked, int argc, char **argv)
 
 // ---- networks and lists
 
-static bool is_network(const char *path)
-{
-    size_t size = strlen(path);
-    return size > 5 && !strcmp(path + size - 5, ".onnx");
-}
-
 static hone_status read_files(request *asked)
 {
     hone_status status = HONE_OK;
     for (int k = 0; k < asked->n_files && status == HONE_OK; k++) {
-        if (!is_network(asked->files[k])) {
+        if (!hone_cmd_is_network(asked->files[k])) {
             status = hone_worklist_read(&asked->listed, asked->files[k]);
             continue;
         }
@@ -326,7 +307,7 @@ static hone_status open_tune(request *asked)
     char host[128] = "";
     hone_key key;
     hone_tune_options tune = {
-        .supervisor = {.worker = asked->worker, .floor_ns = (int64_t)(asked->floor_s * 1e9), .stop = &stop, .verbose = asked->verbose},
+        .supervisor = {.worker = asked->worker, .floor_ns = (int64_t)(asked->floor_s * 1e9), .stop = &hone_cmd_stop, .verbose = asked->verbose},
         .store = asked->store, .dry_run = asked->dry_run, .command = asked->command, .writer = key.writer, .host = host, .time_limit_s = asked->time_limit_s, .progress = show_progress,
         .user = asked,
     };
@@ -347,22 +328,12 @@ static hone_status register_networks(request *asked)
     return status;
 }
 
-// What the best plan of a network still lacks: conversions that only show once the times of its neighbours are known.
 static hone_status find_missing(request *asked, const network *n, hone_worklist *missing)
 {
     const hone_supervisor *device = hone_tune_get_device(asked->tune);
     hone_build_options build = {.device = device->device, .toolchain = device->toolchain, .precisions = asked->precisions,
                                 .lanes = strcmp(device->kind, "cpu") ? 4 : 1, .workspace_limit_bytes = asked->worker.workspace_limit_bytes};
-    hone_plan *plan = NULL;
-    hone_text text;
-    hone_text_init(&text);
-    hone_store_begin_read(asked->store);
-    hone_status status = hone_build(n->graph, asked->store, &build, n->name, &text, &plan);
-    hone_store_end_read(asked->store);
-    if (status == HONE_OK || status == HONE_MISS) status = hone_worklist_add_lines(missing, hone_text_get(&text));
-    hone_plan_free(plan);
-    hone_text_clear(&text);
-    return status;
+    return hone_worklist_add_missing(missing, n->graph, asked->store, &build);
 }
 
 static bool is_over(const request *asked)
@@ -473,7 +444,7 @@ static hone_status compile_all(request *asked)
     }
     HONE_TRY(list_networks(asked, spelling));
     HONE_TRY(gather(asked, &problems, &count));
-    HONE_TRY(hone_tune_compile(&target, asked->worker.sources, asked->worker.effort, problems, count, hone_cpu_count(), &stop, &compiled, &failed));
+    HONE_TRY(hone_tune_compile(&target, asked->worker.sources, asked->worker.effort, problems, count, hone_cpu_count(), &hone_cmd_stop, &compiled, &failed));
     printf("%zu problems: %lld tactics compiled or found, %lld do not compile; %.1f s\n", count, (long long)compiled, (long long)failed,
            (double)(hone_clock_ns() - start_ns) / 1e9);
 out:
@@ -482,21 +453,6 @@ out:
 }
 
 // ----
-
-static void note_signal(int number)
-{
-    (void)number;
-    stop = 1;
-}
-
-// The first Ctrl-C ends in order, the second at once.
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = note_signal, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
 
 static void clear(request *asked)
 {
@@ -526,7 +482,7 @@ int hone_cmd_tune(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, asked);
     asked->worker.seed = (uint64_t)asked->seed;
     if (asked->seed < 0 && getrandom(&asked->worker.seed, sizeof asked->worker.seed, 0) > 0) asked->worker.seed >>= 1;
-    catch_signals();
+    hone_cmd_catch_signals();
     hone_status status = hone_precision_set_parse(asked->precision, &asked->precisions);
     if (status == HONE_OK) status = read_files(asked);
     if (status == HONE_OK) status = (asked->compile_only ? compile_all : asked->dry_run ? dry_run : tune_all)(asked);

@@ -17,6 +17,8 @@ hone_status hone_worklist_read(hone_worklist *list, const char *path);
 hone_status hone_worklist_add_lines(hone_worklist *list, const char *text);
 // What the rules propose for a network.
 hone_status hone_worklist_add_graph(hone_worklist *list, const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions);
+// What the best plan of a network still lacks: conversions that only show once the times of its neighbours are known.
+hone_status hone_worklist_add_missing(hone_worklist *list, const hone_graph *graph, hone_store *store, const hone_build_options *options);
 void hone_worklist_clear(hone_worklist *list);
 
 #endif

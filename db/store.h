@@ -89,6 +89,20 @@ hone_status hone_store_each_problem(hone_store *store, const char *device, hone_
 hone_status hone_store_each_measurement(hone_store *store, const char *device, const char *problem,
                                         hone_status (*each)(void *user, const hone_id *id, const hone_measurement *row), void *user);
 
+// What sweeps are planned by (usage.c). Layers repeat what they share, so a caller takes the largest of equal rows: needs of one network
+// and problem, histories of one problem and source. Strings live during the call.
+typedef hone_status (*hone_need_each)(void *user, const char *network, const char *problem, int64_t times);     // network: its digest, hex
+hone_status hone_store_each_need(hone_store *store, hone_need_each each, void *user);
+typedef struct hone_history {      // of a problem on a device: what one source tried, or, with source "", what one run timed
+    const char *problem, *effort, *source;
+    int64_t tried, samples;
+    double medians_ns, samples_ns; // sum of the timed tactics' medians; of all samples
+} hone_history;
+typedef hone_status (*hone_history_each)(void *user, const hone_history *history);
+hone_status hone_store_each_history(hone_store *store, const char *device, const char *mode, hone_history_each each, void *user);
+// HONE_USAGE when a file here could only be read: the place is on a network file system (place.c).
+hone_status hone_place_check(const char *path);
+
 // The digest of the evidence that a build can depend on (measurements, calibrations, artifacts, rulings) in all layers: independent of
 // file, insertion order and row numbers. Registering networks, plans and coverage does not change it.
 hone_status hone_store_snapshot(hone_store *store, hone_id *id);

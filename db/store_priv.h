@@ -69,7 +69,6 @@ void hone_store_stand_for(hone_store *store, const hone_id *snapshot);   // it h
 // place.c: where a database may live, and by which journal.
 bool hone_journal_allows_wal(int sqlite_version);                        // sqlite3_libversion_number()
 bool hone_place_is_network(int64_t file_system_magic, const char *file_system_name);   // name "" unknown
-hone_status hone_place_check(const char *path);                          // HONE_USAGE on a network file system
 hone_status hone_journal_apply(hone_store *store, bool file_is_wal);
 
 // schema.c

@@ -38,21 +38,36 @@ typedef struct contest {
 
 // ---- coverage
 
+static hone_status source_covers(hone_store *store, const hone_tune_scope *scope, const hone_source *source, const char *problem, bool *covered)
+{
+    char depends[512];
+    hone_toolchain_pick(scope->toolchain, source->depends, depends, sizeof depends);
+    hone_coverage asked = {.device = scope->device, .depends = depends, .problem = problem, .source = source->name, .version = source->version,
+                           .effort = hone_effort_name(scope->effort)};
+    *covered = false;
+    return store ? hone_store_find_coverage(store, &asked, covered) : HONE_OK;
+}
+
+hone_status hone_tune_covers(hone_store *store, const hone_tune_scope *scope, const char *problem, bool *covered)
+{
+    hone_status status = HONE_OK;
+    *covered = true;
+    for (int k = 0; k < hone_source_count && *covered && !status; k++)
+        if (hone_source_is_wanted(hone_sources[k], scope->sources, scope->kind)) status = source_covers(store, scope, hone_sources[k], problem, covered);
+    return status;
+}
+
 hone_status hone_contest_coverage(hone_tune *t, const char *problem, hone_offer *offers, bool *all)
 {
-    hone_supervisor *s = &t->supervisor;
+    const hone_supervisor *s = &t->supervisor;
+    hone_tune_scope scope = {.device = s->device, .toolchain = s->toolchain, .effort = hone_tune_effort(t)};
     hone_status status = HONE_OK;
     *all = true;
     for (int k = 0; k < hone_source_count && k < SOURCES_MAX && !status; k++) {
-        const hone_source *source = hone_sources[k];
-        char depends[512];
         offers[k] = (hone_offer){0};
-        if (!hone_source_is_wanted(source, s->options.worker.sources, s->kind)) continue;
-        offers[k].source = source;
-        hone_toolchain_pick(s->toolchain, source->depends, depends, sizeof depends);
-        hone_coverage asked = {.device = s->device, .depends = depends, .problem = problem, .source = source->name, .version = source->version,
-                               .effort = hone_effort_name(hone_tune_effort(t))};
-        if (t->options.store) status = hone_store_find_coverage(t->options.store, &asked, &offers[k].is_covered);
+        if (!hone_source_is_wanted(hone_sources[k], s->options.worker.sources, s->kind)) continue;
+        offers[k].source = hone_sources[k];
+        status = source_covers(t->options.store, &scope, hone_sources[k], problem, &offers[k].is_covered);
         *all = *all && offers[k].is_covered;
     }
     return status;
@@ -363,25 +378,24 @@ static hone_status race(contest *c)
     return status;
 }
 
-static hone_race_rules rules_of(const hone_tune *t)
+hone_race_rules hone_contest_rules(hone_effort effort, const char *kind)
 {
     static const struct { int most; double gpu_ns, cpu_ns; } efforts[] = {
         [HONE_EFFORT_LOOKUP] = {25, 2e7, 5e7}, [HONE_EFFORT_ESTIMATE] = {25, 2e7, 5e7}, [HONE_EFFORT_QUICK] = {25, 2e7, 5e7},
         [HONE_EFFORT_FULL] = {50, 2e8, 2e9},   [HONE_EFFORT_EXHAUSTIVE] = {50, 1e9, 1e10},
     };
-    hone_effort effort = hone_tune_effort(t);
-    bool is_cpu = !strcmp(t->supervisor.kind, "cpu");
+    bool is_cpu = !strcmp(kind, "cpu");
     return (hone_race_rules){
         .first = 3, .middle = 10, .most = efforts[effort].most, .round = 5, .last = 4, .hopeless = 1.15, .close = 0.005,
         .limit_ns = is_cpu ? efforts[effort].cpu_ns : efforts[effort].gpu_ns, .overhead_ns = is_cpu ? 4e6 : 1e5,      // evicting the cache
-        .seed = t->supervisor.options.worker.seed,
     };
 }
 
 static hone_status init(contest *c, hone_tune *t, int64_t number, const char *problem)
 {
     bool all;
-    hone_race_rules rules = rules_of(t);
+    hone_race_rules rules = hone_contest_rules(hone_tune_effort(t), t->supervisor.kind);
+    rules.seed = t->supervisor.options.worker.seed;
     *c = (contest){.tune = t, .number = number, .problem = problem};
     hone_race_init(&c->race, &rules);
     hone_status status = hone_problem_parse(problem, &c->parsed);

@@ -44,6 +44,14 @@ hone_status hone_tune_gap(hone_tune *tune);
 // Calls back for every candidate that tuning would try, and before them with tactic NULL for the problem. Runs none.
 typedef hone_status (*hone_candidate_each)(void *user, const char *problem, const char *tactic, double estimate_ns);
 hone_status hone_tune_list(hone_tune *tune, const char *const *problems, size_t count, hone_candidate_each each, void *user);
+
+typedef struct hone_tune_scope {       // what a work list is tuned for
+    char kind[8];                      // of the device: "cpu", "cuda", "replay"
+    const char *device, *toolchain, *sources;
+    hone_effort effort;
+} hone_tune_scope;
+// Whether every wanted source was tried on a problem (a canonical spelling): what hone_tune_problems leaves out.
+hone_status hone_tune_covers(hone_store *store, const hone_tune_scope *scope, const char *problem, bool *covered);
 const hone_tune_report *hone_tune_get_report(const hone_tune *tune);
 const hone_supervisor *hone_tune_get_device(const hone_tune *tune);       // kind, spelling, toolchain of the device
 void hone_tune_close(hone_tune *tune);

@@ -76,6 +76,7 @@ void hone_tune_say(hone_tune *tune, const char *what);
 // Restarts the worker if need be and tells it what comes.
 hone_status hone_tune_ready(hone_tune *tune);
 
+hone_race_rules hone_contest_rules(hone_effort effort, const char *kind);       // but for the seed
 // Tunes one problem of number `number`. Failures of candidates and of the problem itself are results.
 hone_status hone_contest_run(hone_tune *tune, int64_t number, const char *problem);
 hone_status hone_contest_gap(hone_tune *tune, int64_t number, const char *problem);
