@@ -42,7 +42,7 @@ wait_covered() {
     plan a
     plan b
     cmp a/list b/list
-    [ "$(says a 's["problems"], s["covered"], len(s["networks"])')" = "(66, 0, 3)" ]
+    [ "$(says a 's["problems"], s["covered"], len(s["networks"])')" = "(69, 0, 3)" ]
     [ "$(states a)" = "waiting waiting waiting waiting waiting waiting" ]
     cut=0
     for k in 1 2 3; do
