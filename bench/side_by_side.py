@@ -180,7 +180,7 @@ def sum_up(clock, sides, times, counts, seed):
     for k in range(1, len(sides)):
         low, high = bootstrap(times[0], times[k], seed)
         rows.append({"hone_ms": each[0]["ms"], "peer_kind": sides[k].kind, "peer": sides[k].what, "peer_ms": each[k]["ms"],
-                     "ratio": each[k]["ms"] / each[0]["ms"], "ratio_low": low, "ratio_high": high, "peer_build_s": sides[k].seconds})
+                     "ratio": float(np.median(times[k]) / np.median(times[0])), "ratio_low": low, "ratio_high": high, "peer_build_s": sides[k].seconds})
     if not rows:
         rows.append({"hone_ms": each[0]["ms"], **NO_PEER})
     for row, peer in zip(rows, each[1:] or [None]):
