@@ -197,11 +197,11 @@ models: build/.deps
 	@$(PYTHON) tests/models/make_models.py
 
 asan:
-	@ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O1 -g -fno-omit-frame-pointer' WARNINGS=-w \
+	@ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
 
 tsan:
-	@TSAN_OPTIONS=die_after_fork=0 $(SUBMAKE) B=build/tsan CFLAGS='-O1 -g' WARNINGS=-w SANITIZE=-fsanitize=thread check-unit
+	@TSAN_OPTIONS=die_after_fork=0 $(SUBMAKE) B=build/tsan CFLAGS='-O0 -g1' WARNINGS=-w SANITIZE=-fsanitize=thread check-unit
 
 # Each target runs for FUZZ_SECONDS on its corpus; the libraries of hone are instrumented too.
 FUZZ_SECONDS ?= 60

@@ -6,7 +6,7 @@
 # build/models/inputs, a timed run, and the outputs against ONNX Runtime's (out-*.npy there). OUT gets NAME-PRECISION.{build,check,run}.json and
 # the outputs; the last line is "N passed, N failed". DEVICE (cuda:0), PRECISIONS ("fp32 tf32 fp16 bf16"), MODELS (build/models), HONE, PYTHON
 # (with numpy), CHECK=0 (leaves out the C reference, which takes minutes for the largest), STRICT= (takes what the database lacks untuned),
-# DURATION (2) and ITERATIONS (10), the least of a timed run, come from the environment.
+# DURATION (2) and ITERATIONS (10), the least of a timed run, and PROFILE= (leaves out the time of each step) come from the environment.
 set -u
 cd "$(dirname "$0")/../.."
 db=$1 out=$2; shift 2
@@ -33,7 +33,7 @@ one() {      # NETWORK PRECISION; says what went wrong
         port=$(basename "$file" .npy); arguments+=(--input "${port#in-}=$file")
     done
     rm -rf "$base.out"
-    "$hone" run "$base.plan" --device "$device" "${arguments[@]}" --output "$base.out" --duration "${DURATION:-2}" --iterations "${ITERATIONS:-10}" --profile --json \
+    "$hone" run "$base.plan" --device "$device" "${arguments[@]}" --output "$base.out" --duration "${DURATION:-2}" --iterations "${ITERATIONS:-10}" ${PROFILE---profile} --json \
         >"$base.run.json" 2>"$base.err" || { echo "run: exit $?: $(tail -1 "$base.err")"; return 1; }
     "$python" tests/compare.py "$inputs" "$base.out" "$(tolerance "$name" "$precision")" >"$base.compare" || { cat "$base.compare"; return 1; }
     [ "${CHECK:-1}" = 0 ] && return 0

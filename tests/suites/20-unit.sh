@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# UNIT: beginnings of the names of the test files to run; all without it.
+# The unit tests, as many files at a time as there are processors. UNIT: beginnings of the names of the files to run; all without it.
 # A skipped test fails, unless tests/allowed_skips.txt holds its name on a line.
-out=$("$B/tests/unit" ${UNIT:-} 2>&1); rc=$?
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+printf '%s\n' ${UNIT:-$("$B/tests/unit" --list)} | xargs -P "$(nproc)" -I '{}' sh -c '"$1" "$2" >"$3" 2>&1' - "$B/tests/unit" '{}' "$folder/{}"; rc=$?
+out=$(cat "$folder"/*)
 printf '%s\n' "$out" | grep -v -E '^\[ (RUN|      OK)'
 passed=$(grep -c -E '^\[       OK \]' <<<"$out")
 failed=$(grep -E '^\[  (FAILED|ERROR)  +\] [a-z]' <<<"$out" | sort -u | wc -l)      # each is said twice

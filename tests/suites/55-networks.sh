@@ -5,9 +5,9 @@
 # tuned by `make demo`.
 # TUNED= and UNTUNED= change which; all that are tuned take some minutes.
 set -u
-out=$(mktemp -d)
+out=$(mktemp -d -p "$B")      # plans as large as the networks
 trap 'rm -rf "$out"' EXIT
-export HONE_DB=$out/own.db HONE_CACHE=$out/cache DEVICE=cpu PRECISIONS=fp32 DURATION=0.01 ITERATIONS=1
+export HONE_DB=$out/own.db HONE_CACHE=$out/cache DEVICE=cpu PRECISIONS=fp32 DURATION=0.01 ITERATIONS=1 PROFILE=
 tuned=(${TUNED-ppocrv4-cls ppocrv4-rec resnet50 mobilenetv3-large bert-base vit-b-16})
 untuned=(${UNTUNED-ppocrv4-det resnet50 mobilenetv3-large-trace13})
 passed=0 failed=0

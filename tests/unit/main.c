@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs the unit test files whose name begins with one of the arguments; all without arguments.
+// Runs the unit test files whose name begins with one of the arguments; all without arguments. --list prints the names.
 #include "tests/unit/unit.h"
 
 #include <stdio.h>
@@ -20,9 +20,16 @@ static int is_wanted(const char *name, int count, char **prefixes)
     return count == 0;
 }
 
+static int list(void)
+{
+    for (const hone_unit_file *file = hone_unit_files; file->name; file++) puts(file->name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     int failed = 0, files = 0;
+    if (argc == 2 && !strcmp(argv[1], "--list")) return list();
     for (const hone_unit_file *file = hone_unit_files; file->name; file++) {
         if (!is_wanted(file->name, argc - 1, argv + 1)) continue;
         files++;
