@@ -8,9 +8,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "db/hub_priv.h"
-#include "db/store_priv.h"
 
-enum { GROUP_MAX = 16, WAIT_NS = 500000000 };
+enum { GROUP_MAX = 16, WAIT_NS = 500000000, WAIT_SHARED_NS = 50000000 };
 
 // ---- answers
 
@@ -76,10 +75,10 @@ hone_status hone_hub_snapshot(hone_hub *hub, hone_store *store, hone_id *id)
 
 // ---- beginnings
 
-static hone_store *begin(hone_hub *hub, hone_store_access access)
+static hone_store *open_reader(hone_hub *hub)
 {
     hone_store *store = NULL;
-    if (hone_store_open(hub->options.db, access, &store) == HONE_OK) {
+    if (hone_store_open_again(hub->store, &store) == HONE_OK) {
         atomic_fetch_add(&hub->threads_ready, 1);
         return store;
     }
@@ -114,7 +113,7 @@ static void answer_question(hone_hub *hub, hone_store *store, hone_hub_call *cal
 void *hone_hub_reader(void *user)
 {
     hone_hub *hub = user;
-    hone_store *store = begin(hub, HONE_STORE_READ);
+    hone_store *store = open_reader(hub);
     if (!store) return NULL;
     while (!hone_hub_queue_is_over(&hub->questions)) {
         hone_hub_call *call = hone_hub_queue_take(&hub->questions, 1, WAIT_NS);
@@ -174,28 +173,28 @@ static void acknowledge(hone_hub_call *calls)
     }
 }
 
-// Others may write to the file too: `hone db merge`, a keeper's ruling.
-static void watch(hone_hub *hub, hone_store *store, int64_t *version)
+// Others write too: `hone db merge`, a keeper's ruling, another hub.
+static void watch(hone_hub *hub)
 {
-    int64_t now = *version;
-    if (hone_store_pragma(store, "PRAGMA data_version", &now) == HONE_OK && now != *version) atomic_fetch_add(&hub->generation, 1);
-    *version = now;
+    bool changed = false;
+    if (hone_store_follow(hub->store, &changed) != HONE_OK) return;
+    if (changed) atomic_fetch_add(&hub->generation, 1);
+    atomic_store(&hub->seen_ns, hone_clock_ns());
 }
 
+// Uses the store that was opened for it.
 void *hone_hub_writer(void *user)
 {
     hone_hub *hub = user;
-    int64_t version = 0;
-    hone_store *store = begin(hub, HONE_STORE_WRITE);
-    if (!store) return NULL;
+    int64_t wait_ns = hone_store_is_shared(hub->store) ? WAIT_SHARED_NS : WAIT_NS;
+    atomic_fetch_add(&hub->threads_ready, 1);
     while (!hone_hub_queue_is_over(&hub->batches)) {
-        hone_hub_call *calls = hone_hub_queue_take(&hub->batches, GROUP_MAX, WAIT_NS);
-        watch(hub, store, &version);
+        hone_hub_call *calls = hone_hub_queue_take(&hub->batches, GROUP_MAX, wait_ns);
+        watch(hub);
         if (!calls) continue;
-        put_all(store, calls);
+        put_all(hub->store, calls);
         account(hub, calls);
         acknowledge(calls);
     }
-    hone_store_close(store);
     return NULL;
 }
