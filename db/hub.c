@@ -206,7 +206,7 @@ static hone_http_reply *answer(void *user, hone_http_request *request, bool is_w
     if (is_whole) return dispatch(hub, request, operation);
     if (!operation) return known_path ? refuse(405, "there is no such method here: see /openapi.json") : refuse(404, "there is nothing here: see /openapi.json");
     *hone_http_note(request) = (void *)operation;
-    if (operation->who != HONE_HUB_AT_ONCE && hone_hub_is_behind(hub)) return refuse_for_now(503, "the hub's PostgreSQL does not answer: try again later");
+    if (operation->who != HONE_HUB_AT_ONCE && hone_hub_is_behind(hub)) return refuse_for_now(503, "the hub has lost touch with PostgreSQL: try again later");
     return admit(hub, request, operation->scope);
 }
 

@@ -350,7 +350,7 @@ static hone_status watch_once(hone_tokens *tokens)
     entry_list list = {0};
     int64_t version = 0;
     bool row;
-    hone_status status = tokens->pg ? HONE_OK : hone_shared_connect(tokens->db, HONE_STORE_CREATE, &tokens->pg);
+    hone_status status = tokens->pg ? HONE_OK : hone_shared_connect(tokens->db, HONE_STORE_READ, &tokens->pg);
     if (status == HONE_OK) status = hone_pg_ints(tokens->pg, "SELECT value FROM schema_info WHERE name = 'tokens'", &version, 1, &row);
     if (status == HONE_OK && version != tokens->version) {
         status = read_rows(tokens->pg, &list);

@@ -629,7 +629,7 @@ static hone_status open_copy(hone_shared *shared, const char *name, hone_store *
     hone_free(made->path);
     made->path = shown;
     snprintf(made->reason, sizeof made->reason, "a copy of PostgreSQL's rows, in SQLite %s, answers questions", sqlite3_libversion());
-    return hone_store_exec(made, "PRAGMA synchronous = OFF");
+    return hone_store_exec(made, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
 }
 
 static void free_shared(hone_shared *shared)

@@ -74,7 +74,7 @@ static void every_table_is_listed(void **state)
 
 static void steps_are_translated(void **state)
 {
-    static const char *const left[] = {" STRICT", " ROWID", " INTEGER", " REAL", " BLOB", " TEXT", " REFERENCES"};
+    static const char *const left[] = {" STRICT", " ROWID", " INTEGER", " REAL", " BLOB", " TEXT", " REFERENCES", " INDEX"};
     (void)state;
     for (int k = 0; k < HONE_STORE_SCHEMA; k++) {
         hone_text text;
