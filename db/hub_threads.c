@@ -126,26 +126,38 @@ void *hone_hub_reader(void *user)
 
 // ---- the writer
 
+static void set_status(hone_hub_call *call, hone_status status)
+{
+    hone_free(call->sentence);
+    call->status = status;
+    call->sentence = status == HONE_OK ? NULL : hone_strdup(hone_error_text());
+    if (status != HONE_OK && !call->sentence) call->status = HONE_NO_MEMORY;
+}
+
 static void put(hone_store *store, hone_hub_call *call)
 {
     hone_trust most = call->operation->scope == HONE_SCOPE_PROMOTE ? HONE_TRUST_PROMOTE : HONE_TRUST_MEASURE;
-    call->status = hone_batch_put(store, call->batch, &most, &call->fate, &call->added);
-    if (call->status != HONE_OK && !(call->sentence = hone_strdup(hone_error_text()))) call->status = HONE_NO_MEMORY;
+    set_status(call, hone_batch_put(store, call->batch, &most, &call->fate, &call->added));
+}
+
+// From first up to end, together. A store that cannot be written to now is waited for once: all behind hear the same.
+static hone_status put_group(hone_store *store, hone_hub_call *first, const hone_hub_call *end, bool *begun)
+{
+    hone_status status = hone_store_begin_group(store);
+    *begun = status == HONE_OK;
+    for (hone_hub_call *at = first; !*begun && at; at = at->next) set_status(at, status);
+    for (hone_hub_call *at = first; *begun && at != end; at = at->next) put(store, at);
+    return *begun ? hone_store_end_group(store) : status;
 }
 
 // When a group fails as a whole, each is tried by itself, so that nobody pays for another.
 static void put_all(hone_store *store, hone_hub_call *calls)
 {
-    hone_status status = hone_store_begin_group(store);
-    if (status == HONE_OK) {
-        for (hone_hub_call *at = calls; at; at = at->next) put(store, at);
-        status = hone_store_end_group(store);
-    }
-    if (status == HONE_OK) return;
-    for (hone_hub_call *at = calls; at; at = at->next) {
-        hone_free(at->sentence);
-        at->sentence = NULL;
-        put(store, at);
+    bool begun;
+    if (put_group(store, calls, NULL, &begun) == HONE_OK) return;
+    for (hone_hub_call *at = calls; begun && at; at = at->next) {
+        hone_status status = put_group(store, at, at->next, &begun);
+        if (begun && at->status == HONE_OK && status != HONE_OK) set_status(at, status);
     }
 }
 

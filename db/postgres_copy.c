@@ -570,17 +570,11 @@ hone_status hone_shared_follow(hone_store *store, bool *changed)
 
 // ---- the copy's life
 
-static hone_status drop_file(void *user, const char *name)
+// By the folder's handle: its name in a place that others write to may lead elsewhere by now.
+static void drop_folder(int handle, const char *folder)
 {
-    char path[4400];
-    snprintf(path, sizeof path, "%s/%s", (const char *)user, name);
-    unlink(path);
-    return HONE_OK;
-}
-
-static void drop_folder(const char *folder)
-{
-    hone_folder_each(folder, drop_file, (void *)folder);
+    static const char *const files[] = {"copy.db", "copy.db-journal", "copy.db-wal", "copy.db-shm"};
+    for (size_t k = 0; k < sizeof files / sizeof *files; k++) unlinkat(handle, files[k], 0);
     rmdir(folder);
 }
 
@@ -592,8 +586,8 @@ static hone_status drop_if_left(void *user, const char *name)
     snprintf(path, sizeof path, "%s/%s", (const char *)user, name);
     int handle = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (handle < 0) return HONE_OK;
-    bool settled = !fstat(handle, &facts) && facts.st_mtim.tv_sec + 60 < hone_clock_unix_ms() / 1000;     // not one that is just being made
-    if (settled && !flock(handle, LOCK_EX | LOCK_NB)) drop_folder(path);        // its process was killed
+    bool mine = !fstat(handle, &facts) && facts.st_uid == geteuid() && facts.st_mtim.tv_sec + 60 < hone_clock_unix_ms() / 1000;  // none that is just being made
+    if (mine && !flock(handle, LOCK_EX | LOCK_NB)) drop_folder(handle, path);        // its process was killed
     close(handle);
     return HONE_OK;
 }
@@ -604,10 +598,7 @@ static hone_status make_folder(hone_shared *shared)
     if (!parent || !*parent) parent = "/tmp";
     hone_folder_each(parent, drop_if_left, (void *)parent);
     snprintf(shared->folder, sizeof shared->folder, "%s/" FOLDER_PREFIX "XXXXXX", parent);
-    if (!mkdtemp(shared->folder)) {
-        *shared->folder = 0;
-        return hone_fail(HONE_IO, "cannot make a folder in %s for a copy of the database: %s", parent, strerror(errno));
-    }
+    if (!mkdtemp(shared->folder)) return hone_fail(HONE_IO, "cannot make a folder in %s for a copy of the database: %s", parent, strerror(errno));
     shared->lock = open(shared->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (shared->lock < 0 || flock(shared->lock, LOCK_EX | LOCK_NB)) return hone_fail(HONE_AGAIN, "%s was taken away: try again", shared->folder);
     return HONE_OK;
@@ -628,6 +619,7 @@ static hone_status open_copy(hone_shared *shared, const char *name, hone_store *
     if (!shown) return HONE_NO_MEMORY;
     hone_free(made->path);
     made->path = shown;
+    snprintf(made->journal, sizeof made->journal, "memory");
     snprintf(made->reason, sizeof made->reason, "a copy of PostgreSQL's rows, in SQLite %s, answers questions", sqlite3_libversion());
     return hone_store_exec(made, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
 }
@@ -636,8 +628,10 @@ static void free_shared(hone_shared *shared)
 {
     if (!shared) return;
     disconnect(shared);
-    if (*shared->folder) drop_folder(shared->folder);
-    if (shared->lock >= 0) close(shared->lock);
+    if (shared->lock >= 0) {
+        drop_folder(shared->lock, shared->folder);
+        close(shared->lock);
+    }
     hone_free(shared->touched.items);
     hone_free(shared->why);
     hone_free(shared->address);

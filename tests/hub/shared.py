@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only a database in PostgreSQL can show: several hubs over one, loss of the connection, other versions, passwords. Usage: shared.py FOLDER"""
+import collections
 import glob
 import http.client
 import os
@@ -204,6 +205,32 @@ def cut(served):
     check("a cut session is replaced", until(lambda: post(served, open(path("b0/0"), "rb").read())[2].startswith("known"), 3) is not None)
 
 
+def stalled():
+    """Somebody else writes for longer than a batch can wait: each is told once the time is over, and reads go on."""
+    blobs = [open(blob, "rb").read() for blob in sorted(glob.glob(path("b[0-3]/*")))]
+    prepare(db("stalled"))
+    served = Hub(db("stalled"), hubs=1)
+    holder = threading.Thread(target=sql, args=("stalled", f"BEGIN; SELECT pg_advisory_xact_lock({0x686f6e65}, 1); SELECT pg_sleep(24); COMMIT;"))
+    holder.start()
+    time.sleep(0.5)
+    answers, start = [], time.time()
+    threads = [threading.Thread(target=lambda blob=blob: answers.append((post(served, blob)[0], time.time() - start))) for blob in blobs]
+    for thread in threads:
+        thread.start()
+    reads = []
+    while any(thread.is_alive() for thread in threads):
+        reads.append(served.get("/v1/have")[0])
+        time.sleep(0.1)
+    # The first to come may be a group of its own; who comes while it waits is told with it, or waits as long again and then gets in.
+    told = [seconds for code, seconds in answers if code == 503]
+    check("who waited too long is told", told and 18 < max(told) < 23, answers)
+    check("nobody waits for others", max(seconds for _, seconds in answers) < 26 and {code for code, _ in answers} <= {200, 503}, answers)
+    check("reads go on", set(reads) == {200} and len(reads) > 50, collections.Counter(reads))
+    holder.join()
+    check("then they are taken", all(post(served, blob)[0] == 200 for blob in blobs) and sql("stalled", "SELECT count(*) FROM batch") == str(len(blobs)))
+    served.stop()
+
+
 def put_back():
     """A database that was put back from a backup: the hubs' copies follow."""
     blobs = [open(blob, "rb").read() for blob in sorted(glob.glob(path("b1/*")))]
@@ -369,7 +396,7 @@ def long_spelling():
     check("db check", hone("db", "check", db("same")).returncode == 0)
 
 
-for part in same_as_a_file, loss, put_back, versions, passwords, copies, settings:
+for part in same_as_a_file, loss, stalled, put_back, versions, passwords, copies, settings:
     start = time.time()
     part()
     print(f"{part.__name__}: {time.time() - start:.1f} s", flush=True)
