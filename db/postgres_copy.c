@@ -22,6 +22,7 @@ enum { ROWS_AT_ONCE = 4096, CHANGES_KEPT = 10000, RANGES_MAX = 1 << 24, ARRAY_HE
 #define BYTES_AT_ONCE ((size_t)8 << 20)
 #define TRY_AGAIN_NS 1000000000
 #define FOLDER_PREFIX "hone-copy-"
+#define LAST_ROW (INT64_MAX - 1)         // there is a next one to compute with
 
 // Every table that hone's schema has besides schema_info (a unit test holds them against each other), in the order of its steps. Of the
 // last three nothing is named by a number: hone_trust_settle makes them anew.
@@ -136,7 +137,7 @@ static hone_status parse_ranges(hone_store *store, const char *text, range_list 
         char name[64];
         range made = {.rewritten = true};
         if (!hone_scan_word(&scan, name, sizeof name) || (made.table = find_table(name)) < 0 || !hone_scan_char(&scan, ' ') || !hone_scan_int(&scan, &made.first)
-            || !hone_scan_char(&scan, ' ') || !hone_scan_int(&scan, &made.last) || !hone_scan_char(&scan, '\n'))
+            || !hone_scan_char(&scan, ' ') || !hone_scan_int(&scan, &made.last) || made.last > LAST_ROW || !hone_scan_char(&scan, '\n'))
             return hone_fail(HONE_DAMAGED, "%s is damaged: a line of its table change says nothing", store->path);
         add_range(list, made);
     }
@@ -281,7 +282,7 @@ static hone_status find_changes(hone_store *store, range_list *list)
 
 static void add_everything(range_list *list)
 {
-    for (int k = 0; k < hone_shared_table_count; k++) add_range(list, (range){k, INT64_MIN, INT64_MAX, true});
+    for (int k = 0; k < hone_shared_table_count; k++) add_range(list, (range){k, INT64_MIN, LAST_ROW, true});
 }
 
 typedef struct head { int64_t version, position, stamp, mine; } head;      // mine: the stamp at the copy's position
@@ -472,7 +473,7 @@ static hone_status send_all(hone_store *store)
     for (size_t i = 0; i < told; i++)
         if (list->items[i].table == TOOLCHAIN) add_range(list, (range){TOOLCHAIN_LIBRARY, list->items[i].first, list->items[i].last, false});
     for (int k = 0; store->settled && k < hone_shared_table_count; k++)
-        if (!hone_shared_tables[k].key) add_range(list, (range){k, INT64_MIN, INT64_MAX, true});
+        if (!hone_shared_tables[k].key) add_range(list, (range){k, INT64_MIN, LAST_ROW, true});
     settle_ranges(list);
     hone_status status = list->failed ? HONE_NO_MEMORY : HONE_OK;
     for (size_t i = 0; i < list->count && status == HONE_OK; i++) status = send_range(store, &list->items[i]);
