@@ -69,7 +69,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check check-unit check-lint check-slurm lint models fuzz asan tsan hub-peers hub-load install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint check-slurm check-postgres lint models fuzz asan tsan hub-peers hub-load install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
 
@@ -182,6 +182,10 @@ check-%: tests
 # A sweep on a real Slurm, set up in a temporary folder: needs root, and packages that `make check` does without.
 check-slurm: tests
 	@B=$(B) tests/slurm.sh
+
+# The hub over a real PostgreSQL, set up in a temporary folder, from a package that `make check` does without.
+check-postgres: tests
+	@B=$(B) tests/postgres.sh
 
 check-unit: $(B)/tests/unit
 	@B=$(B) tests/run.sh unit

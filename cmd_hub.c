@@ -25,7 +25,7 @@ typedef struct request {
 } request;
 
 static const struct argp_option serve_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database; made when missing", 0},
+    {"db", KEY_DB, "DB", 0, "The database: a file, made when missing, or postgresql://USER@HOST/NAME, which several hubs may serve", 0},
     {"listen", KEY_LISTEN, "ADDRESS:PORT", 0, "Where (default 127.0.0.1:8750); port 0 takes a free one. What others can reach needs tokens and --behind-proxy", 0},
     {"behind-proxy", KEY_BEHIND_PROXY, 0, 0, "A proxy before it speaks TLS: the hub itself speaks plain HTTP", 0}, {0},
 };

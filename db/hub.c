@@ -8,10 +8,11 @@
 #include "base/clock.h"
 #include "db/hub_priv.h"
 
-enum { CONNECTIONS_MAX = 4096, IDLE_SECONDS = 30, RETRY_SECONDS = 1 };
+enum { CONNECTIONS_MAX = 4096, IDLE_SECONDS = 30 };
 
 #define BODIES_BYTES_MAX ((int64_t)256 << 20)
 #define CACHE_BYTES_MAX ((size_t)64 << 20)
+#define BEHIND_NS_MAX 30000000000     // a writer may wait 20 s for its turn
 
 // ---- calls
 
@@ -150,12 +151,23 @@ static hone_http_reply *recall(hone_hub *hub, hone_http_request *request, hone_h
     return reply;
 }
 
+static hone_http_reply *refuse_for_now(int code, const char *sentence)
+{
+    hone_http_reply *reply = refuse(code, sentence);
+    if (reply) hone_http_reply_header(reply, "Retry-After", "1");
+    return reply;
+}
+
 static hone_http_reply *busy(hone_hub *hub)
 {
     atomic_fetch_add(&hub->refused, 1);
-    hone_http_reply *reply = refuse(429, "the hub is busy: try again later");
-    if (reply) hone_http_reply_header(reply, "Retry-After", "1");
-    return reply;
+    return refuse_for_now(429, "the hub is busy: try again later");
+}
+
+// What a hub cannot compare with PostgreSQL any more, it does not tell: neither rows nor who may read them.
+bool hone_hub_is_behind(hone_hub *hub)
+{
+    return hone_store_is_shared(hub->store) && (hone_tokens_are_old(hub->tokens) || hone_clock_ns() - atomic_load(&hub->seen_ns) > BEHIND_NS_MAX);
 }
 
 static hone_http_reply *dispatch(hone_hub *hub, hone_http_request *request, const hone_operation *operation)
@@ -194,6 +206,7 @@ static hone_http_reply *answer(void *user, hone_http_request *request, bool is_w
     if (is_whole) return dispatch(hub, request, operation);
     if (!operation) return known_path ? refuse(405, "there is no such method here: see /openapi.json") : refuse(404, "there is nothing here: see /openapi.json");
     *hone_http_note(request) = (void *)operation;
+    if (operation->who != HONE_HUB_AT_ONCE && hone_hub_is_behind(hub)) return refuse_for_now(503, "the hub has lost touch with PostgreSQL: try again later");
     return admit(hub, request, operation->scope);
 }
 
@@ -210,19 +223,10 @@ static hone_status check_access(hone_hub *hub)
     const char *at = hub->options.listen;
     if (hub->is_loopback) return HONE_OK;
     if (!hone_tokens_exist(hub->tokens))
-        return hone_fail(HONE_USAGE, "--listen %s is open to others and %s has no tokens: `hone hub token add --db %s` makes one", at, hub->options.db, hub->options.db);
+        return hone_fail(HONE_USAGE, "--listen %s is open to others and %s has no tokens: `hone hub token add` makes one", at, hone_store_path(hub->store));
     if (!hub->options.behind_proxy)
         return hone_fail(HONE_USAGE, "--listen %s is open to others and speaks plain HTTP: put a proxy that speaks TLS before it and say --behind-proxy", at);
     return HONE_OK;
-}
-
-// Opened once here, so that what is wrong with the file is said before anything runs.
-static hone_status try_store(const char *db)
-{
-    hone_store *store = NULL;
-    hone_status status = hone_store_open(db, HONE_STORE_CREATE, &store);
-    hone_store_close(store);
-    return status;
 }
 
 static hone_status start_threads(hone_hub *hub)
@@ -258,7 +262,8 @@ hone_status hone_hub_start(const hone_hub_options *options, hone_hub **made)
     hone_hub *hub = new_hub(options);
     hone_status status = hub && hub->cache && hub->options.db && hub->options.listen ? HONE_OK : HONE_NO_MEMORY;
     if (status != HONE_OK) goto out;
-    HONE_TRY(try_store(options->db));
+    HONE_TRY(hone_store_open(options->db, HONE_STORE_CREATE, &hub->store));
+    atomic_store(&hub->seen_ns, hone_clock_ns());
     HONE_TRY(hone_tokens_open(options->db, &hub->tokens));
     HONE_TRY(check_access(hub));
     HONE_TRY(start_threads(hub));
@@ -289,6 +294,7 @@ void hone_hub_stop(hone_hub *hub)
     hone_http_stop(hub->server);
     hone_cache_free(hub->cache);
     hone_tokens_close(hub->tokens);
+    hone_store_close(hub->store);
     hone_free((void *)hub->options.db);
     hone_free((void *)hub->options.listen);
     hone_free(hub->failure);

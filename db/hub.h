@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A hub: one database, served over HTTP (docs/hub.md). Two threads speak HTTP, two answer questions, each with its own handle, and one
-// writes: it takes all batches that wait and commits them together. What is asked often is answered from memory.
+// writes: it takes all batches that wait and commits them together. What is asked often is answered from memory. Over one database in PostgreSQL
+// any number of hubs may serve: each answers from a copy that is a fraction of a second old.
 #ifndef HONE_DB_HUB_H
 #define HONE_DB_HUB_H
 
@@ -12,7 +13,7 @@
 typedef struct hone_hub hone_hub;
 
 typedef struct hone_hub_options {
-    const char *db;              // made when missing
+    const char *db;              // made when missing; a file, or postgresql://...
     const char *listen;          // 127.0.0.1:8080; anything but loopback needs tokens and behind_proxy
     bool behind_proxy;           // somebody else speaks TLS for it
 } hone_hub_options;

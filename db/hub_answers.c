@@ -23,6 +23,7 @@ static hone_status answer_health(hone_hub_call *call, hone_text *out)
 static hone_status answer_ready(hone_hub_call *call, hone_text *out)
 {
     if (hone_hub_queue_count(&call->hub->questions) > HONE_HUB_JOBS_MAX / 2) return hone_fail(HONE_AGAIN, "too much waits to be answered");
+    if (hone_hub_is_behind(call->hub)) return hone_fail(HONE_AGAIN, "it has lost touch with PostgreSQL");
     hone_text_printf(out, "ready\n");
     return HONE_OK;
 }

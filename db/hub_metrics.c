@@ -79,6 +79,7 @@ hone_status hone_hub_metrics(hone_hub_call *call, hone_text *out)
         {"hone_hub_cache_bytes", "gauge", "Answers in memory.", (int64_t)hone_cache_bytes(hub->cache)},
         {"hone_hub_questions_waiting", "gauge", "Questions and unopened batches that wait.", hone_hub_queue_count(&hub->questions)},
         {"hone_hub_batches_waiting", "gauge", "Batches that wait for the writer.", hone_hub_queue_count(&hub->batches)},
+        {"hone_hub_database_up", "gauge", "0 while the hub has lost touch with PostgreSQL.", !hone_hub_is_behind(hub)},
         {"hone_hub_start_time_seconds", "gauge", "When the hub began, in seconds since 1970.", hub->start_unix_ms / 1000},
         {"process_resident_memory_bytes", "gauge", "Memory in use.", resident_bytes()},
     };

@@ -87,6 +87,8 @@ typedef struct hone_cache hone_cache;
 struct hone_hub {
     hone_hub_options options;    // strings owned
     bool is_loopback;
+    hone_store *store;           // owned: the writer's
+    atomic_llong seen_ns;        // when it last held all that others had written; in PostgreSQL only
     hone_tokens *tokens;
     hone_http_server *server;
     hone_cache *cache;
@@ -109,6 +111,7 @@ struct hone_hub {
 };
 
 // hub.c
+bool hone_hub_is_behind(hone_hub *hub);       // PostgreSQL has not answered for too long
 const char *hone_hub_value(const hone_hub_call *call, const char *name);      // of a parameter, "" when not given
 void hone_hub_call_free(hone_hub_call *call);
 

@@ -8,9 +8,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "db/hub_priv.h"
-#include "db/store_priv.h"
 
-enum { GROUP_MAX = 16, WAIT_NS = 500000000 };
+enum { GROUP_MAX = 16, WAIT_NS = 500000000, WAIT_SHARED_NS = 50000000 };
 
 // ---- answers
 
@@ -76,10 +75,10 @@ hone_status hone_hub_snapshot(hone_hub *hub, hone_store *store, hone_id *id)
 
 // ---- beginnings
 
-static hone_store *begin(hone_hub *hub, hone_store_access access)
+static hone_store *open_reader(hone_hub *hub)
 {
     hone_store *store = NULL;
-    if (hone_store_open(hub->options.db, access, &store) == HONE_OK) {
+    if (hone_store_open_again(hub->store, &store) == HONE_OK) {
         atomic_fetch_add(&hub->threads_ready, 1);
         return store;
     }
@@ -114,7 +113,7 @@ static void answer_question(hone_hub *hub, hone_store *store, hone_hub_call *cal
 void *hone_hub_reader(void *user)
 {
     hone_hub *hub = user;
-    hone_store *store = begin(hub, HONE_STORE_READ);
+    hone_store *store = open_reader(hub);
     if (!store) return NULL;
     while (!hone_hub_queue_is_over(&hub->questions)) {
         hone_hub_call *call = hone_hub_queue_take(&hub->questions, 1, WAIT_NS);
@@ -127,26 +126,38 @@ void *hone_hub_reader(void *user)
 
 // ---- the writer
 
+static void set_status(hone_hub_call *call, hone_status status)
+{
+    hone_free(call->sentence);
+    call->status = status;
+    call->sentence = status == HONE_OK ? NULL : hone_strdup(hone_error_text());
+    if (status != HONE_OK && !call->sentence) call->status = HONE_NO_MEMORY;
+}
+
 static void put(hone_store *store, hone_hub_call *call)
 {
     hone_trust most = call->operation->scope == HONE_SCOPE_PROMOTE ? HONE_TRUST_PROMOTE : HONE_TRUST_MEASURE;
-    call->status = hone_batch_put(store, call->batch, &most, &call->fate, &call->added);
-    if (call->status != HONE_OK && !(call->sentence = hone_strdup(hone_error_text()))) call->status = HONE_NO_MEMORY;
+    set_status(call, hone_batch_put(store, call->batch, &most, &call->fate, &call->added));
+}
+
+// From first up to end, together. A store that cannot be written to now is waited for once: all behind hear the same.
+static hone_status put_group(hone_store *store, hone_hub_call *first, const hone_hub_call *end, bool *begun)
+{
+    hone_status status = hone_store_begin_group(store);
+    *begun = status == HONE_OK;
+    for (hone_hub_call *at = first; !*begun && at; at = at->next) set_status(at, status);
+    for (hone_hub_call *at = first; *begun && at != end; at = at->next) put(store, at);
+    return *begun ? hone_store_end_group(store) : status;
 }
 
 // When a group fails as a whole, each is tried by itself, so that nobody pays for another.
 static void put_all(hone_store *store, hone_hub_call *calls)
 {
-    hone_status status = hone_store_begin_group(store);
-    if (status == HONE_OK) {
-        for (hone_hub_call *at = calls; at; at = at->next) put(store, at);
-        status = hone_store_end_group(store);
-    }
-    if (status == HONE_OK) return;
-    for (hone_hub_call *at = calls; at; at = at->next) {
-        hone_free(at->sentence);
-        at->sentence = NULL;
-        put(store, at);
+    bool begun;
+    if (put_group(store, calls, NULL, &begun) == HONE_OK) return;
+    for (hone_hub_call *at = calls; begun && at; at = at->next) {
+        hone_status status = put_group(store, at, at->next, &begun);
+        if (begun && at->status == HONE_OK && status != HONE_OK) set_status(at, status);
     }
 }
 
@@ -174,28 +185,28 @@ static void acknowledge(hone_hub_call *calls)
     }
 }
 
-// Others may write to the file too: `hone db merge`, a keeper's ruling.
-static void watch(hone_hub *hub, hone_store *store, int64_t *version)
+// Others write too: `hone db merge`, a keeper's ruling, another hub.
+static void watch(hone_hub *hub)
 {
-    int64_t now = *version;
-    if (hone_store_pragma(store, "PRAGMA data_version", &now) == HONE_OK && now != *version) atomic_fetch_add(&hub->generation, 1);
-    *version = now;
+    bool changed = false;
+    if (hone_store_follow(hub->store, &changed) != HONE_OK) return;
+    if (changed) atomic_fetch_add(&hub->generation, 1);
+    atomic_store(&hub->seen_ns, hone_clock_ns());
 }
 
+// Uses the store that was opened for it.
 void *hone_hub_writer(void *user)
 {
     hone_hub *hub = user;
-    int64_t version = 0;
-    hone_store *store = begin(hub, HONE_STORE_WRITE);
-    if (!store) return NULL;
+    int64_t wait_ns = hone_store_is_shared(hub->store) ? WAIT_SHARED_NS : WAIT_NS;
+    atomic_fetch_add(&hub->threads_ready, 1);
     while (!hone_hub_queue_is_over(&hub->batches)) {
-        hone_hub_call *calls = hone_hub_queue_take(&hub->batches, GROUP_MAX, WAIT_NS);
-        watch(hub, store, &version);
+        hone_hub_call *calls = hone_hub_queue_take(&hub->batches, GROUP_MAX, wait_ns);
+        watch(hub);
         if (!calls) continue;
-        put_all(store, calls);
+        put_all(hub->store, calls);
         account(hub, calls);
         acknowledge(calls);
     }
-    hone_store_close(store);
     return NULL;
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,8 +17,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "db/postgres_priv.h"
 
 enum { NAME_MAX_BYTES = 64, LOOK_AGAIN_NS = 250000000 };
+
+#define OLD_NS 5000000000
 
 #define TOKENS_MAX ((size_t)10000)
 #define FILE_BYTES_MAX ((size_t)4 << 20)
@@ -73,7 +77,7 @@ static void print_scopes(hone_text *text, unsigned scopes)
     }
 }
 
-// ---- the file
+// ---- as text
 
 static void print_path(const char *db, const char *end, char path[4096])
 {
@@ -107,6 +111,20 @@ static hone_status parse_file(const char *path, char *data, entry_list *list)
     return HONE_OK;
 }
 
+static void print_lines(const entry_list *list, hone_text *text)
+{
+    char digits[HONE_ID_TEXT];
+    for (size_t k = 0; k < list->count; k++) {
+        const entry *at = &list->items[k];
+        hone_id_print(&at->hash, digits);
+        hone_text_printf(text, "%s\t%s\t", at->name, digits);
+        print_scopes(text, at->scopes);
+        hone_text_printf(text, "\t%" PRId64 "\t%s\n", at->ends_unix_ms, at->revoked ? "revoked" : "holds");
+    }
+}
+
+// ---- in a file
+
 static hone_status read_file(const char *db, entry_list *list)
 {
     char path[4096], *data = NULL;
@@ -121,17 +139,11 @@ static hone_status read_file(const char *db, entry_list *list)
 
 static hone_status write_file(const char *db, const entry_list *list)
 {
-    char path[4096], digits[HONE_ID_TEXT];
+    char path[4096];
     hone_text text;
     hone_text_init(&text);
     hone_text_printf(&text, HEAD);
-    for (size_t k = 0; k < list->count; k++) {
-        const entry *at = &list->items[k];
-        hone_id_print(&at->hash, digits);
-        hone_text_printf(&text, "%s\t%s\t", at->name, digits);
-        print_scopes(&text, at->scopes);
-        hone_text_printf(&text, "\t%" PRId64 "\t%s\n", at->ends_unix_ms, at->revoked ? "revoked" : "holds");
-    }
+    print_lines(list, &text);
     print_path(db, "", path);
     mode_t before = umask(077);
     hone_status status = hone_text_status(&text);
@@ -151,11 +163,72 @@ static hone_status lock(const char *db, int *file)
     return HONE_OK;
 }
 
+// ---- in PostgreSQL: the same lines, cut into columns
+
+static hone_status read_rows(hone_pg *pg, entry_list *list)
+{
+    static const char sql[] = "SELECT string_agg(concat_ws(E'\\t', name, encode(hash, 'hex'), scopes, ends_unix_ms, state) || E'\\n', '' ORDER BY name)"
+        " FROM token";
+    hone_text text;
+    hone_text_init(&text);
+    hone_text_printf(&text, HEAD);
+    hone_status status = hone_pg_text(pg, sql, &text);
+    if (status == HONE_OK) status = parse_file(hone_pg_shown(pg), text.data, list);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status write_rows(hone_pg *pg, const entry_list *list)
+{
+    static const char sql[] = "INSERT INTO token SELECT f[1], decode(f[2], 'hex'), f[3], f[4]::bigint, f[5] FROM (SELECT string_to_array(line, E'\\t') AS f"
+        " FROM unnest(string_to_array($1, E'\\n')) AS line WHERE line <> '') AS lines";
+    hone_text text;
+    hone_text_init(&text);
+    print_lines(list, &text);
+    hone_status status = hone_text_status(&text);
+    const hone_pg_value lines = {hone_text_get(&text), text.size};
+    if (status == HONE_OK) status = hone_pg_run(pg, "DELETE FROM token; UPDATE schema_info SET value = value + 1 WHERE name = 'tokens'");
+    if (status == HONE_OK) status = hone_pg_put(pg, sql, &lines, 1, NULL);
+    hone_text_clear(&text);
+    return status;
+}
+
+static hone_status change_rows(const char *db, hone_status (*apply)(void *user, entry_list *list), void *user)
+{
+    entry_list list = {0};
+    hone_pg *pg = NULL;
+    hone_status status;
+    HONE_TRY(hone_shared_connect(db, HONE_STORE_CREATE, &pg));
+    HONE_TRY(hone_pg_run(pg, "BEGIN"));
+    HONE_TRY(hone_shared_lock(pg, HONE_SHARED_LOCK_TOKENS));
+    HONE_TRY(read_rows(pg, &list));
+    HONE_TRY(apply(user, &list));
+    HONE_TRY(write_rows(pg, &list));
+    HONE_TRY(hone_pg_run(pg, "COMMIT"));
+out:
+    hone_pg_close(pg);
+    hone_free(list.items);
+    return status;
+}
+
+// ---- in either
+
+static hone_status read_list(const char *db, entry_list *list)
+{
+    hone_pg *pg = NULL;
+    if (!hone_pg_is_address(db)) return read_file(db, list);
+    hone_status status = hone_shared_connect(db, HONE_STORE_READ, &pg);
+    if (status == HONE_OK) status = read_rows(pg, list);
+    hone_pg_close(pg);
+    return status;
+}
+
 static hone_status change(const char *db, hone_status (*apply)(void *user, entry_list *list), void *user)
 {
     entry_list list = {0};
     int file = -1;
     hone_status status;
+    if (hone_pg_is_address(db)) return change_rows(db, apply, user);
     HONE_TRY(lock(db, &file));
     HONE_TRY(read_file(db, &list));
     HONE_TRY(apply(user, &list));
@@ -226,7 +299,7 @@ hone_status hone_token_list(const char *db, hone_text *text)
 {
     entry_list list = {0};
     int64_t now = hone_clock_unix_ms();
-    hone_status status = read_file(db, &list);
+    hone_status status = read_list(db, &list);
     for (size_t k = 0; status == HONE_OK && k < list.count; k++) {
         const entry *at = &list.items[k];
         hone_text_printf(text, "%s\t", at->name);
@@ -247,6 +320,12 @@ struct hone_tokens {
     ino_t inode;
     int64_t looked_ns;
     bool damaged;                // what cannot be read lets nobody in
+    hone_pg *pg;                 // owned; of the thread that watches PostgreSQL. NULL: not connected
+    pthread_t watcher;
+    bool watched;
+    atomic_bool ends;
+    int64_t version;             // of the list
+    atomic_llong seen_ns;        // when PostgreSQL said last that this is the list
 };
 
 static void read_again(hone_tokens *tokens)
@@ -264,6 +343,56 @@ static void read_again(hone_tokens *tokens)
     if (tokens->damaged) tokens->list.count = 0;
 }
 
+// ---- ... of PostgreSQL's
+
+static hone_status watch_once(hone_tokens *tokens)
+{
+    entry_list list = {0};
+    int64_t version = 0;
+    bool row;
+    hone_status status = tokens->pg ? HONE_OK : hone_shared_connect(tokens->db, HONE_STORE_READ, &tokens->pg);
+    if (status == HONE_OK) status = hone_pg_ints(tokens->pg, "SELECT value FROM schema_info WHERE name = 'tokens'", &version, 1, &row);
+    if (status == HONE_OK && version != tokens->version) {
+        status = read_rows(tokens->pg, &list);
+        pthread_mutex_lock(&tokens->mutex);
+        entry_list before = tokens->list;
+        if (status == HONE_OK) tokens->list = list, list = before;
+        pthread_mutex_unlock(&tokens->mutex);
+        if (status == HONE_OK) tokens->version = version;
+        hone_free(list.items);
+    }
+    if (status == HONE_OK) atomic_store(&tokens->seen_ns, hone_clock_ns());
+    else hone_pg_close(tokens->pg), tokens->pg = NULL;
+    return status;
+}
+
+static void *watch(void *user)
+{
+    hone_tokens *tokens = user;
+    while (!atomic_load(&tokens->ends)) {
+        watch_once(tokens);
+        hone_sleep_ns(LOOK_AGAIN_NS);
+    }
+    return NULL;
+}
+
+// A request cannot wait for PostgreSQL, so a thread of its own asks, four times a second.
+static hone_status watch_rows(hone_tokens *tokens)
+{
+    tokens->version = -1;
+    hone_status status = watch_once(tokens);
+    if (status != HONE_OK) return status;
+    tokens->watched = !pthread_create(&tokens->watcher, NULL, watch, tokens);
+    return tokens->watched ? HONE_OK : hone_fail(HONE_NO_MEMORY, "no more threads can be made");
+}
+
+bool hone_tokens_are_old(hone_tokens *tokens)
+{
+    return tokens->watched && hone_clock_ns() - atomic_load(&tokens->seen_ns) > OLD_NS;
+}
+
+// ---- both
+
 hone_status hone_tokens_open(const char *db, hone_tokens **made)
 {
     hone_tokens *tokens = hone_calloc(1, sizeof *tokens);
@@ -272,6 +401,12 @@ hone_status hone_tokens_open(const char *db, hone_tokens **made)
         return HONE_NO_MEMORY;
     }
     pthread_mutex_init(&tokens->mutex, NULL);
+    if (hone_pg_is_address(db)) {
+        hone_status status = watch_rows(tokens);
+        if (status == HONE_OK) *made = tokens;
+        else hone_tokens_close(tokens);
+        return status;
+    }
     read_again(tokens);
     if (tokens->damaged) {
         hone_status status = read_file(db, &tokens->list);
@@ -285,6 +420,9 @@ hone_status hone_tokens_open(const char *db, hone_tokens **made)
 void hone_tokens_close(hone_tokens *tokens)
 {
     if (!tokens) return;
+    atomic_store(&tokens->ends, true);
+    if (tokens->watched) pthread_join(tokens->watcher, NULL);
+    hone_pg_close(tokens->pg);
     pthread_mutex_destroy(&tokens->mutex);
     hone_free(tokens->list.items);
     hone_free(tokens->db);
@@ -293,7 +431,7 @@ void hone_tokens_close(hone_tokens *tokens)
 
 static void look(hone_tokens *tokens)
 {
-    if (hone_clock_ns() - tokens->looked_ns > LOOK_AGAIN_NS) read_again(tokens);
+    if (!tokens->watched && hone_clock_ns() - tokens->looked_ns > LOOK_AGAIN_NS) read_again(tokens);
 }
 
 bool hone_tokens_exist(hone_tokens *tokens)
@@ -325,7 +463,7 @@ unsigned hone_tokens_check(hone_tokens *tokens, const char *token)
     pthread_mutex_lock(&tokens->mutex);
     look(tokens);
     const entry *found = find(&tokens->list, &hash);
-    if (!found) {                 // it may have been made just now
+    if (!found && !tokens->watched) {       // it may have been made just now
         read_again(tokens);
         found = find(&tokens->list, &hash);
     }

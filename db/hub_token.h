@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may do what on a hub. A token is 256 random bits, shown once; kept are its name, the hash of its text, scopes, and when it
-// ends, one line each in the file DB.tokens beside the database (mode 0600), which is read again within half a second of a change.
+// ends, one line each in the file DB.tokens beside the database (mode 0600), or a row each in PostgreSQL's table `token`, which is
+// read again within half a second of a change.
 #ifndef HONE_DB_HUB_TOKEN_H
 #define HONE_DB_HUB_TOKEN_H
 
@@ -23,11 +24,12 @@ hone_status hone_token_revoke(const char *db, const char *name);  // HONE_MISS w
 // A line for each: name, scopes, until when, "holds", "expired" or "revoked". Nothing in it tells the token.
 hone_status hone_token_list(const char *db, hone_text *text);
 
-typedef struct hone_tokens hone_tokens;                           // the file in memory; any thread
+typedef struct hone_tokens hone_tokens;                           // what is kept, in memory; any thread
 
 hone_status hone_tokens_open(const char *db, hone_tokens **tokens);
 void hone_tokens_close(hone_tokens *tokens);                      // NULL is legal
 bool hone_tokens_exist(hone_tokens *tokens);                      // any, holding or not: then nobody enters without
+bool hone_tokens_are_old(hone_tokens *tokens);                    // PostgreSQL has not said for 5 s what holds
 // The scopes of a token that holds now, else 0; takes the same time whichever it is.
 unsigned hone_tokens_check(hone_tokens *tokens, const char *token);
 

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "db/postgres_priv.h"
 
 // A file of up to this size is checked as a whole when it is opened (some 8 ms for each MiB); a larger one by `hone db check`.
 enum { CHECKED_WHEN_OPENED_BYTES = 32 << 20 };
@@ -116,10 +117,12 @@ hone_status hone_store_begin(hone_store *store)
     if (store->reading) return hone_fail(HONE_INTERNAL, "%s is being read in one transaction and cannot be written", store->path);
     if (store->grouping) return HONE_OK;
     int code = sqlite3_exec(store->handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    return code == SQLITE_OK ? HONE_OK : hone_store_fail(store, code, "write");
+    if (code != SQLITE_OK) return hone_store_fail(store, code, "write");
+    status = store->shared ? hone_shared_begin(store) : HONE_OK;
+    return status == HONE_OK ? HONE_OK : hone_store_end(store, status);
 }
 
-static void forget_rows(hone_store *store)
+void hone_store_forget_rows(hone_store *store)
 {
     for (int i = 0; i < HONE_SPELLINGS * HONE_KNOWN; i++) store->known[i / HONE_KNOWN][i % HONE_KNOWN].number = 0;
     store->known_run_number = 0;
@@ -131,13 +134,16 @@ hone_status hone_store_end(hone_store *store, hone_status status)
         if (store->grouped == HONE_OK) store->grouped = status;
         return status;
     }
+    bool kept = false;
+    if (status == HONE_OK && store->shared) status = hone_shared_commit(store);
     if (status == HONE_OK) {
         int code = sqlite3_exec(store->handle, "COMMIT", NULL, NULL, NULL);
-        if (code == SQLITE_OK) return HONE_OK;
-        status = hone_store_fail(store, code, "write");
+        kept = code == SQLITE_OK;
+        if (!kept && !store->shared) status = hone_store_fail(store, code, "write");      // else the rows are there, and the copy will get them again
     }
-    forget_rows(store);       // their numbers may have been given in what is rolled back now
+    if (!kept) hone_store_forget_rows(store);       // their numbers may have been given in what is rolled back now
     if (!sqlite3_get_autocommit(store->handle)) sqlite3_exec(store->handle, "ROLLBACK", NULL, NULL, NULL);
+    if (store->shared) hone_shared_end(store, kept);
     return status;
 }
 
@@ -300,8 +306,9 @@ static hone_status new_store(const char *path, hone_store_access access, hone_st
     made->owner = getpid();
     made->access = access;
     made->path = hone_strdup(path);
-    if (!made->path) {
-        hone_free(made);
+    made->file = hone_strdup(path);
+    if (!made->path || !made->file) {
+        hone_store_close(made);
         return HONE_NO_MEMORY;
     }
     *store = made;
@@ -363,7 +370,27 @@ out:
 
 hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store)
 {
-    return open_store(path, access, false, store);
+    return hone_pg_is_address(path) ? hone_shared_open(path, access, store) : open_store(path, access, false, store);
+}
+
+hone_status hone_store_open_again(const hone_store *store, hone_store **reader)
+{
+    char *name = hone_strdup(store->path);
+    hone_status status = name ? open_store(store->file, HONE_STORE_READ, false, reader) : HONE_NO_MEMORY;
+    if (status != HONE_OK) return hone_free(name), status;
+    hone_free((*reader)->path);
+    (*reader)->path = name;
+    return HONE_OK;
+}
+
+hone_status hone_store_follow(hone_store *store, bool *changed)
+{
+    int64_t now = store->seen;
+    if (store->shared) return hone_shared_follow(store, changed);
+    hone_status status = hone_store_pragma(store, "PRAGMA data_version", &now);
+    *changed = now != store->seen;
+    store->seen = now;
+    return status;
 }
 
 void hone_store_layer(hone_store *store, hone_store *under)
@@ -380,7 +407,9 @@ void hone_store_close(hone_store *store)
     sqlite3_close(store->handle);
     for (int i = 0; i < HONE_SPELLINGS * HONE_KNOWN; i++) hone_free(store->known[i / HONE_KNOWN][i % HONE_KNOWN].spelling);
     hone_arena_free(store->answers);
+    hone_shared_free(store);
     hone_free(store->path);
+    hone_free(store->file);
     hone_free(store);
 }
 
@@ -388,6 +417,7 @@ const char *hone_store_path(const hone_store *store) { return store->path; }
 const char *hone_store_journal(const hone_store *store) { return store->journal; }
 const char *hone_store_journal_reason(const hone_store *store) { return store->reason; }
 int hone_store_schema_version(const hone_store *store) { return store->version; }
+bool hone_store_is_shared(const hone_store *store) { return store->shared; }
 hone_store *hone_store_under(const hone_store *store) { return store->under; }
 
 // ---- the default stores
@@ -421,6 +451,7 @@ static hone_status open_own(bool writable, hone_store **store)
     char path[4096], folder[4096], *slash;
     hone_status status = find_own(path, sizeof path);
     if (status != HONE_OK) return status;
+    if (hone_pg_is_address(path)) return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
     if (!writable && !hone_path_exists(path)) return HONE_OK;
     snprintf(folder, sizeof folder, "%s", path);
     if (writable && (slash = strrchr(folder, '/')) && slash > folder) {

@@ -17,7 +17,13 @@ typedef enum hone_store_access { HONE_STORE_READ, HONE_STORE_WRITE, HONE_STORE_C
 // Opens one file. CREATE makes it when missing; WRITE migrates an older schema forward; a newer one opens
 // for READ only if its readable part is compatible, otherwise HONE_DAMAGED names both versions. A text dump
 // (plain or .zst) opens for READ as an in-memory store. A network file system is refused for writing.
+// postgresql://... opens a database in PostgreSQL: a copy of all its rows is fetched first (postgres_priv.h).
 hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store);
+// Another handle for reading on what store has open, for another thread.
+hone_status hone_store_open_again(const hone_store *store, hone_store **reader);
+bool hone_store_is_shared(const hone_store *store);    // in PostgreSQL
+// Between transactions: says whether others have written since the last call. What lies in PostgreSQL is seen only up to here, or the begin of a put.
+hone_status hone_store_follow(hone_store *store, bool *changed);
 // Puts `under` below store: queries ask store first, then under. Takes ownership of under.
 void hone_store_layer(hone_store *store, hone_store *under);
 void hone_store_close(hone_store *store);              // NULL is legal

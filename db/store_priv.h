@@ -22,6 +22,8 @@ typedef struct hone_statement {
     sqlite3_stmt *handle;
 } hone_statement;
 
+typedef struct hone_shared hone_shared;   // postgres_copy.c
+
 typedef struct hone_known {               // a spelling looked up in a table, and its row
     char *spelling;
     size_t size, capacity;
@@ -30,7 +32,8 @@ typedef struct hone_known {               // a spelling looked up in a table, an
 
 struct hone_store {
     sqlite3 *handle;
-    char *path;
+    char *path;                           // what it is called; of a copy the database in PostgreSQL
+    char *file;                           // SQLite's
     pid_t owner;
     hone_store_access access;
     int version;
@@ -47,6 +50,9 @@ struct hone_store {
     bool grouping;                        // hone_store_begin_group without its end
     hone_status grouped;                  // the first failure in the group
     hone_store *under;                    // owned, NULL none
+    hone_shared *shared;                  // owned: the database in PostgreSQL of which this is a copy, NULL none
+    bool settled;                         // hone_trust_settle has been called in this transaction
+    int64_t seen;                         // PRAGMA data_version when it was last asked
     bool stands_for_another;              // a part of a larger database, whose snapshot id it has
     hone_id snapshot;
 };
@@ -62,6 +68,7 @@ hone_status hone_store_exec(hone_store *store, const char *sql);         // any 
 hone_status hone_store_pragma(hone_store *store, const char *sql, int64_t *value);
 hone_status hone_store_begin(hone_store *store);                         // immediate; refused on a store opened for reading
 hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
+void hone_store_forget_rows(hone_store *store);                          // when numbers of rows may have changed
 hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
 hone_status hone_store_open_memory(const char *name, hone_store **store);   // empty, writable, gone when closed
 void hone_store_stand_for(hone_store *store, const hone_id *snapshot);   // it holds what matters here of a database with this snapshot id

@@ -335,6 +335,7 @@ hone_status hone_trust_settle(hone_store *store)
 {
     hone_status status = HONE_OK;
     bool again = true;
+    store->settled = true;
     while (status == HONE_OK && again) {
         ruling_list list = {0};
         char owner[HONE_ID_TEXT];
