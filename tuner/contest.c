@@ -436,6 +436,49 @@ out:
     return status ? status : kept;
 }
 
+// ---- tactics that somebody names
+
+static hone_status add_named(contest *c, const hone_timed *wanted)
+{
+    hone_entrant entrant = {.racer = -1, .estimate_ns = wanted->expect_ns, .tactic = hone_strdup(wanted->tactic)};
+    if (!entrant.tactic || hone_grow(&c->entrants, c->n, &c->capacity, sizeof *c->entrants, ENTRANTS_MAX)) {
+        hone_free(entrant.tactic);
+        return HONE_NO_MEMORY;
+    }
+    snprintf(entrant.source, sizeof entrant.source, "%.*s", (int)strcspn(wanted->tactic, ".@ "), wanted->tactic);
+    c->entrants[c->n++] = entrant;
+    return HONE_OK;
+}
+
+static hone_status enter_named(contest *c, hone_timed *wanted, size_t n)
+{
+    hone_status status = HONE_OK;
+    for (size_t k = 0; k < n && !status; k++) status = add_named(c, &wanted[k]);
+    for (size_t k = 0; k < c->n && !status && !c->is_over && !c->is_refused; k++) {
+        hone_entrant *e = &c->entrants[k];
+        if (hone_tune_is_over(c->tune)) c->is_over = true;
+        else status = enter(c, e);
+        wanted[k].is_timed = e->answer || c->is_refused;       // a problem that is refused fails all of its tactics
+        if (e->racer >= 0) wanted[k].median_ns = c->race.racers[e->racer].median;
+    }
+    return status;
+}
+
+hone_status hone_contest_time(hone_tune *t, int64_t number, const char *problem, hone_timed *wanted, size_t n, int samples)
+{
+    contest *c = hone_alloc(sizeof *c);
+    if (!c) return HONE_NO_MEMORY;
+    hone_status status = init(c, t, number, problem);
+    c->race.rules.first = samples;
+    c->race.rules.hopeless = INFINITY;     // nobody is out: all are worth their samples
+    if (!status) status = enter_named(c, wanted, n);
+    if (!status && c->race.n) status = store_artifacts(c);
+    for (size_t k = 0; k < c->n && !status; k++) status = store_entrant(c, &c->entrants[k]);
+    clear(c);
+    hone_free(c);
+    return status;
+}
+
 // ---- the launch gap
 
 static hone_status ask_samples(hone_supervisor *s, hone_answer *answer, bool *good, const char *request, const char *tactic)
