@@ -156,6 +156,11 @@ typedef struct record_call {
     void *user;
 } record_call;
 
+static double noise_of(const hone_ranked *line)
+{
+    return line && line->median_ns > 0 ? (line->high_ns - line->low_ns) / 4 / line->median_ns : 0;
+}
+
 static hone_status tell_records(const record_call *call, const char *problem, const both *b)
 {
     char family[HONE_FAMILY_TEXT];
@@ -163,7 +168,7 @@ static hone_status tell_records(const record_call *call, const char *problem, co
     for (size_t i = 0; i < b->before_count && status == HONE_OK; i++) {
         const hone_ranked *line = &b->before[i], *now = find_line(b->now, b->now_count, line->tactic);
         hone_family_print(problem, line->tactic, family);
-        hone_record record = {problem, line->tactic, family, line->depends, line->median_ns, now ? now->median_ns : 0,
+        hone_record record = {problem, line->tactic, family, line->depends, line->median_ns, now ? now->median_ns : 0, noise_of(line), noise_of(now),
                               !now && hone_evidence_find_bad(&b->all, call->toolchain, line->tactic)};
         status = call->each(call->user, &record);
     }
@@ -171,7 +176,7 @@ static hone_status tell_records(const record_call *call, const char *problem, co
         const hone_ranked *line = &b->now[i];
         if (find_line(b->before, b->before_count, line->tactic)) continue;
         hone_family_print(problem, line->tactic, family);
-        hone_record record = {problem, line->tactic, family, "", 0, line->median_ns, false};
+        hone_record record = {problem, line->tactic, family, "", 0, line->median_ns, 0, noise_of(line), false};
         status = call->each(call->user, &record);
     }
     return status;

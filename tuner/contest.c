@@ -19,6 +19,7 @@
 #define TRIAL_RUNS 5                   // verifying, at worst twice, and a warm-up, beside the samples
 #define HOST_NS_PER_BYTE 100           // copying and comparing, on top of running
 #define HOPELESS_ESTIMATE 10           // an own estimate this far above the best measured time is believed
+#define MEDIAN_DEVIATION 1.86          // of a median of n normal samples, in units of their median deviation over the root of n
 #define TOP 3                          // of whom the compiled code is stored
 
 typedef struct contest {
@@ -459,7 +460,10 @@ static hone_status enter_named(contest *c, hone_timed *wanted, size_t n)
         if (hone_tune_is_over(c->tune)) c->is_over = true;
         else status = enter(c, e);
         wanted[k].is_timed = e->answer || c->is_refused;       // a problem that is refused fails all of its tactics
-        if (e->racer >= 0) wanted[k].median_ns = c->race.racers[e->racer].median;
+        if (e->racer < 0) continue;
+        const hone_racer *racer = &c->race.racers[e->racer];
+        wanted[k].median_ns = racer->median;
+        wanted[k].noise = MEDIAN_DEVIATION * hone_stats_mad(racer->samples, racer->n) / sqrt((double)racer->n) / racer->median;
     }
     return status;
 }

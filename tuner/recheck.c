@@ -82,15 +82,15 @@ static void clear_problem(batch *b)
 // The best of what was timed for a piece. Nothing of what should have been: nothing is told, it is asked for again.
 static void tell(batch *b, size_t at)
 {
-    double best = INFINITY;
+    double best = INFINITY, noise = 0;
     bool is_whole = true;
     for (size_t k = 0; k < b->n_timed; k++) {
         if (b->owners[k] != at) continue;
         is_whole = is_whole && b->timed[k].is_timed;
-        if (b->timed[k].is_timed && b->timed[k].median_ns > 0) best = fmin(best, b->timed[k].median_ns);
+        if (b->timed[k].is_timed && b->timed[k].median_ns > 0 && b->timed[k].median_ns < best) best = b->timed[k].median_ns, noise = b->timed[k].noise;
         b->report->timed += b->timed[k].is_timed;
     }
-    if (is_whole) hone_survey_tell(b->survey, b->pieces[at].item, isfinite(best) ? best : 0);
+    if (is_whole) hone_survey_tell(b->survey, b->pieces[at].item, isfinite(best) ? best : 0, noise);
 }
 
 static hone_status time_problem(void *user, int64_t number, const char *problem)
@@ -118,27 +118,14 @@ static int by_problem(const void *a, const void *b)
     return order ? order : x->item < y->item ? -1 : x->item > y->item;
 }
 
-// A problem that this hone spells otherwise, or does not know, can be asked of no worker.
-static bool is_spelled(const char *text)
-{
-    hone_problem problem;
-    hone_text canonical;
-    hone_text_init(&canonical);
-    bool same = !hone_problem_parse(text, &problem);
-    if (same) hone_problem_print(&problem, &canonical);
-    same = same && !strcmp(hone_text_get(&canonical), text);
-    hone_text_clear(&canonical);
-    return same;
-}
-
 static hone_status time_batch(batch *b, const size_t *items, size_t count)
 {
     const char *problems[BATCH];
     b->n = 0;
     for (size_t k = 0; k < count; k++) {
         hone_survey_item is = hone_survey_get(b->survey, items[k]);
-        if (is_spelled(is.problem)) b->pieces[b->n++] = (piece){items[k], is};
-        else hone_survey_tell(b->survey, items[k], 0);
+        if (hone_tune_spells(is.problem)) b->pieces[b->n++] = (piece){items[k], is};
+        else hone_survey_tell(b->survey, items[k], 0, 0);
     }
     qsort(b->pieces, b->n, sizeof *b->pieces, by_problem);
     for (size_t k = 0; k < b->n; k++) problems[k] = b->pieces[k].is.problem;

@@ -18,7 +18,9 @@
 #define CONTENDER 1.10                 // and one within this speaks for its family's share
 #define SPREAD_LEAST 0.03              // of a family that is timed again, when its sample says less
 #define SPREAD_UNKNOWN 0.10            // and when its sample says nothing
+#define UNNEEDED 1e-6                  // what a problem counts that no registered network needs: families of none but such are sampled too
 #define NOTHING_ELSE 10                // a problem without another usable record is taken to be this much slower
+#define GRAIN_NS 9.2                   // of CUPTI's times, which come in steps of 32 ns on an H100: 32 / sqrt(12)
 #define SCALE_MOST 8                   // a family that moved by more is not explained by a scale
 #define BURST 8                        // records timed before what is next is reckoned anew
 
@@ -72,6 +74,8 @@ static hone_status add(void *user, const hone_record *known)
     made->is = (hone_survey_item){.problem = problem->spelling, .family = is_stale ? s->kin[family].is.family : "",
                                   .tactic = hone_arena_strdup(s->arena, known->tactic), .before_ns = known->before_ns};
     made->now_ns = known->now_ns;
+    made->before_noise = known->before_noise;
+    made->now_noise = known->now_noise;
     made->has_failed = known->has_failed;
     problem->to = s->n_records;
     problem->best_ns = fmin(problem->best_ns, is_stale ? known->before_ns : known->now_ns);
@@ -84,11 +88,17 @@ static hone_status weigh_problems(hone_survey *s, hone_store *store)
     hone_needs needs = {0};
     hone_status status = hone_needs_collect(&needs, store);
     for (size_t k = 0; k < s->n_problems; k++) {
-        s->problems[k].uses = needs.n ? hone_needs_uses(&needs, s->problems[k].spelling) : 1;
+        double uses = hone_needs_uses(&needs, s->problems[k].spelling);
+        s->problems[k].uses = uses > 0 ? uses : needs.n ? UNNEEDED : 1;
         s->total_ns += s->problems[k].uses * s->problems[k].best_ns;
     }
     hone_needs_clear(&needs);
     return status;
+}
+
+static bool is_needed(const hone_survey_problem *problem)
+{
+    return problem->uses > UNNEEDED;
 }
 
 // ---- what sources offer anew
@@ -118,7 +128,7 @@ static hone_status add_anew(hone_survey *s, int parent)
     s->kin[family].is.share = s->kin[parent].is.share;
     for (size_t k = 0; k < s->n_problems; k++) {
         double before_ns = best_of(s, &s->problems[k], parent);
-        if (!isfinite(before_ns) || !(s->problems[k].uses > 0)) continue;
+        if (!isfinite(before_ns) || !is_needed(&s->problems[k])) continue;
         hone_survey_record *made = add_record(s);
         if (!made) return HONE_NO_MEMORY;
         made->is = (hone_survey_item){.problem = s->problems[k].spelling, .family = s->kin[family].is.family, .before_ns = before_ns};
@@ -159,7 +169,8 @@ static hone_status draw_order(hone_survey *s)
 {
     s->drawn = hone_alloc((s->n_records + 1) * sizeof *s->drawn);
     s->room = hone_alloc((s->n_records + 1) * sizeof *s->room);
-    if (!s->drawn || !s->room) return HONE_NO_MEMORY;
+    s->noise = hone_alloc((s->n_records + 1) * sizeof *s->noise);
+    if (!s->drawn || !s->room || !s->noise) return HONE_NO_MEMORY;
     for (size_t k = 0; k < s->n_records; k++)
         if (s->records[k].family >= 0) s->drawn[s->n_drawn++] = k;
     if (s->n_drawn) qsort_r(s->drawn, s->n_drawn, sizeof *s->drawn, by_draw, s->records);
@@ -225,15 +236,18 @@ void hone_survey_free(hone_survey *s)
     hone_free(s->drawn);
     hone_free(s->told);
     hone_free(s->room);
+    hone_free(s->noise);
     hone_arena_free(s->arena);
     hone_free(s);
 }
 
 // ---- judging
 
-static double ratio(const hone_survey_record *record)
+// Two deviations of a ratio's logarithm: what the samples say, and the timer's grain.
+static double slack(const hone_survey_record *record)
 {
-    return log(record->now_ns / record->is.before_ns);
+    double grain = GRAIN_NS * (1 / record->now_ns + 1 / record->is.before_ns);
+    return 2 * sqrt(record->before_noise * record->before_noise + record->now_noise * record->now_noise + grain * grain);
 }
 
 static size_t gather_ratios(hone_survey *s, hone_survey_kin *kin)
@@ -243,25 +257,45 @@ static size_t gather_ratios(hone_survey *s, hone_survey_kin *kin)
     for (size_t k = kin->from; k < kin->to; k++) {
         const hone_survey_record *record = &s->records[s->drawn[k]];
         kin->is.failed += record->has_failed;
-        if (record->now_ns > 0) s->room[n++] = ratio(record);
+        if (!(record->now_ns > 0)) continue;
+        s->room[n] = log(record->now_ns / record->is.before_ns);
+        s->noise[n++] = slack(record);
     }
     return kin->is.timed = n;
 }
 
 typedef struct sample {
     size_t n, known;               // known: with those that failed
-    double least, most;            // of the logarithms of ratios
+    double far, apart;             // how far one lies from the middle, and two from each other, beyond what noise explains
+    double moved;                  // and one from what the library did
 } sample;
+
+// A deviation beyond what noise explains.
+static double beyond(double deviation, double noise)
+{
+    return deviation > noise ? deviation - noise : deviation < -noise ? deviation + noise : 0;
+}
 
 static sample take_sample(hone_survey *s, hone_survey_kin *kin)
 {
-    sample taken = {.n = gather_ratios(s, kin), .least = INFINITY, .most = -INFINITY};
-    taken.known = taken.n + kin->is.failed;
-    for (size_t k = 0; k < taken.n; k++) taken.least = fmin(taken.least, s->room[k]), taken.most = fmax(taken.most, s->room[k]);
-    kin->middle = taken.n ? hone_stats_median(s->room, taken.n) : 0;
-    kin->spread = taken.n >= 3 ? 1.4826 * hone_stats_mad(s->room, taken.n) : 0;        // of a normal distribution, its deviation
-    kin->is.low = taken.n ? exp(taken.least) : 1;
-    kin->is.high = taken.n ? exp(taken.most) : 1;
+    sample taken = {.n = gather_ratios(s, kin)};
+    double least = INFINITY, most = -INFINITY, low = 0, high = 0;
+    size_t n = taken.n;
+    taken.known = n + kin->is.failed;
+    kin->middle = n ? hone_stats_median(s->room, n) : 0;
+    for (size_t k = 0; k < n; k++) {
+        least = fmin(least, s->room[k]);
+        most = fmax(most, s->room[k]);
+        taken.moved = fmax(taken.moved, fabs(beyond(s->room[k] - kin->library, s->noise[k])));
+        s->room[k] = beyond(s->room[k] - kin->middle, s->noise[k]);
+        low = fmin(low, s->room[k]);
+        high = fmax(high, s->room[k]);
+    }
+    taken.far = fmax(high, -low);
+    taken.apart = high - low;
+    kin->spread = n >= 3 ? 1.4826 * hone_stats_mad(s->room, n) : 0;        // of a normal distribution, its deviation
+    kin->is.low = n ? exp(least) : 1;
+    kin->is.high = n ? exp(most) : 1;
     return taken;
 }
 
@@ -270,16 +304,15 @@ static size_t wish(const hone_survey *s, const hone_survey_kin *kin, const sampl
 {
     double tolerance = s->rules.tolerance;
     if (kin->is.is_anew) return taken->n ? WHEN_NEW : 0;
-    if (taken->n && (kin->is.failed || taken->most - taken->least > 2 * tolerance)) return WHEN_APART;
-    bool has_moved = taken->n && fmax(fabs(taken->least - kin->library), fabs(taken->most - kin->library)) > tolerance;
-    return has_moved || kin->is.failed ? WHEN_MOVED : 0;
+    if (taken->n && (kin->is.failed || taken->apart > 2 * tolerance)) return WHEN_APART;
+    return taken->moved > tolerance || kin->is.failed ? WHEN_MOVED : 0;
 }
 
 static void judge(hone_survey *s, hone_survey_kin *kin)
 {
     sample taken = take_sample(s, kin);
-    double tolerance = s->rules.tolerance, far = taken.n ? fmax(taken.most - kin->middle, kin->middle - taken.least) : 0;
-    bool differs = kin->spread > tolerance || far > 4 * tolerance || fabs(kin->middle) > log(SCALE_MOST);
+    double tolerance = s->rules.tolerance;
+    bool differs = kin->spread > tolerance || taken.far > 4 * tolerance || fabs(kin->middle) > log(SCALE_MOST);
     size_t wanted = wish(s, kin, &taken);
     if (wanted > kin->wanted) kin->wanted = wanted;
     kin->is_gone = !kin->is.is_anew && !taken.n && taken.known && (taken.known >= GONE_FAILURES || taken.known >= kin->drawable);
@@ -352,8 +385,8 @@ static gain improvement(const hone_survey *s, size_t item, double best_ns)
     const hone_survey_kin *kin = &s->kin[record->family];
     double expected_ns = record->is.before_ns * exp(kin->middle);
     double deviation = kin->is.timed >= 3 ? fmax(kin->spread, SPREAD_LEAST) : SPREAD_UNKNOWN;
-    bool is_must = !isfinite(best_ns);
-    double z = log((is_must ? NOTHING_ELSE * expected_ns : best_ns) / expected_ns) / deviation;
+    bool is_must = !isfinite(best_ns) && is_needed(&s->problems[record->problem]);
+    double z = log((isfinite(best_ns) ? best_ns : NOTHING_ELSE * expected_ns) / expected_ns) / deviation;
     double falls = deviation * (z * 0.5 * erfc(-z / sqrt(2)) + exp(-z * z / 2) / sqrt(2 * M_PI));
     double works = (double)(kin->is.timed + 1) / (double)(kin->is.timed + kin->is.failed + 2);     // Laplace's rule of succession
     return (gain){s->problems[record->problem].uses * expected_ns * falls * works, item, is_must};
@@ -427,11 +460,12 @@ bool hone_survey_knows(const hone_survey *s, size_t item, const char *tactic)
     return false;
 }
 
-void hone_survey_tell(hone_survey *s, size_t item, double now_ns)
+void hone_survey_tell(hone_survey *s, size_t item, double now_ns, double noise)
 {
     hone_survey_record *record = &s->records[item];
     hone_survey_problem *problem = &s->problems[record->problem];
     record->now_ns = now_ns;
+    record->now_noise = noise;
     record->has_failed = !(now_ns > 0);
     if (!record->is.tactic && now_ns > 0 && (!(problem->anew_ns > 0) || now_ns < problem->anew_ns)) problem->anew_ns = now_ns;
 }
@@ -454,8 +488,8 @@ size_t hone_survey_left(const hone_survey *s, size_t *without)
         bool is_left = false;
         for (size_t j = problem->from; j < problem->to; j++) is_left |= !s->records[j].has_failed && !isfinite(hone_survey_usable_ns(s, &s->records[j]));
         bool is_without = !isfinite(usable_best(s, problem));
-        count += problem->uses > 0 && (is_left || is_without);
-        *without += problem->uses > 0 && is_without;
+        count += is_needed(problem) && (is_left || is_without);
+        *without += is_needed(problem) && is_without;
     }
     return count;
 }

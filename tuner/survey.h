@@ -50,7 +50,8 @@ hone_status hone_survey_ask(hone_survey *survey, size_t *items, size_t most, siz
 hone_survey_item hone_survey_get(const hone_survey *survey, size_t item);
 // Whether the store has a time of the tactic on the item's problem, under whatever versions.
 bool hone_survey_knows(const hone_survey *survey, size_t item, const char *tactic);
-void hone_survey_tell(hone_survey *survey, size_t item, double now_ns);        // 0: it failed, or nothing new was offered
+// now_ns 0: it failed, or nothing new was offered. noise: the deviation of the time, as a part of it.
+void hone_survey_tell(hone_survey *survey, size_t item, double now_ns, double noise);
 
 size_t hone_survey_stale(const hone_survey *survey);       // records that rest on other versions
 // Problems that networks need and on which something stale is neither kept, rescaled nor timed; *without: those on which nothing may be used.

@@ -9,6 +9,7 @@
 typedef struct hone_survey_record {
     hone_survey_item is;
     double now_ns;                 // 0 not timed
+    double before_noise, now_noise;    // deviations, as parts of the times
     bool has_failed;
     int family;                    // -1: it rests on nothing that changed
     size_t problem;
@@ -46,7 +47,7 @@ struct hone_survey {
     size_t *drawn;                 // record numbers, those of one family together, in the order of the draw
     size_t n_drawn;
     hone_survey_family *told;      // owned: the answer of hone_survey_families
-    double *room;                  // owned: for a family's ratios
+    double *room, *noise;          // owned: a family's ratios, and how far each may be off
     double total_ns;               // the networks' time
 };
 

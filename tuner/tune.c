@@ -142,6 +142,15 @@ static hone_status spell(const char *text, char **spelling)
     return status;
 }
 
+bool hone_tune_spells(const char *problem)
+{
+    char *spelling;
+    if (spell(problem, &spelling)) return false;
+    bool same = !strcmp(spelling, problem);
+    hone_free(spelling);
+    return same;
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(**(char *const *const *)a, **(char *const *const *)b);

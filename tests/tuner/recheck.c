@@ -285,7 +285,7 @@ static size_t recheck(world *w, hone_store *store, size_t decisions[HONE_RECHECK
             hone_survey_item item = hone_survey_get(survey, items[k]);
             double now_ns;
             timed += time_item(w, store, &run, &item, &now_ns);
-            hone_survey_tell(survey, items[k], now_ns);
+            hone_survey_tell(survey, items[k], now_ns, 0.001);
         }
         need(hone_store_end_group(store));
     }

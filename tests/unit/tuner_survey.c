@@ -39,7 +39,7 @@ static hone_store *make(const char *name)
         named[k] = problems[k];
         times[k] = 1 + k % 4;
         for (int t = 0; t < TACTICS; t++) {
-            hone_measurement row = fixture_row(&run, tactics[t].tactic, tactics[t].ns * (1 + 0.001 * ((k * 7 + t * 3) % 10)));
+            hone_measurement row = fixture_row(&run, tactics[t].tactic, 100 * tactics[t].ns * (1 + 0.001 * ((k * 7 + t * 3) % 10)));
             row.problem = problems[k];
             row.depends = tactics[t].depends;
             OK(hone_store_put_measurement(store, &row, NULL));
@@ -87,7 +87,7 @@ static size_t answer(hone_store *store, hone_survey *survey, truth of, int64_t s
             row.problem = item.problem;
             row.depends = depends_now(row.tactic);
             if (item.tactic || ratio > 0) OK(hone_store_put_measurement(store, &row, NULL));
-            hone_survey_tell(survey, items[k], item.before_ns * ratio);
+            hone_survey_tell(survey, items[k], item.before_ns * ratio, 0.001);
             timed += item.tactic || ratio > 0;
         }
     }
