@@ -65,7 +65,8 @@ BUNDLED_DB := $(if $(BUNDLED),$(PROGRAM:%/hone=%/bundled.db))
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
 	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c)) \
-	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c))
+	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c)) \
+	$(patsubst tests/tuner/%.c,$(B)/tests/tuner-%,$(wildcard tests/tuner/*.c))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -110,6 +111,11 @@ $(B)/tests/gpu_%: $(B)/obj/tests/gpu/%.o $(call objects,$(filter base/% kernels/
 
 # Writers and load for the tests of the hub.
 $(B)/tests/hub-%: $(B)/obj/tests/hub/%.o $(call objects,$(filter base/% db/%,$(LIB_SRC)))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# Simulations on recorded databases.
+$(B)/tests/tuner-%: $(B)/obj/tests/tuner/%.o $(ALL_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -158,7 +164,7 @@ $(B)/gen/unit_table.c: FORCE
 FORCE:
 
 -include $(patsubst %.o,%.d,$(ALL_OBJ) $(CMD_OBJ) $(UNIT_OBJ) $(HOSTILE_OBJ) \
-	$(call objects,$(wildcard tests/fuzz/*.c tests/hub/*.c)))
+	$(call objects,$(wildcard tests/fuzz/*.c tests/hub/*.c tests/tuner/*.c)))
 
 # ---- set-up, tests, demonstration. Recipes call make again because the packages come first.
 

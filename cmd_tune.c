@@ -13,13 +13,14 @@
 #include "base/thread.h"
 #include "base/tty.h"
 #include "cmd.h"
+#include "cmd_tune.h"
 #include "cmd_worklist.h"
 #include "db/ruling.h"
 #include "tuner/tune.h"
 
 enum {
     FILES_MAX = 256, ROUNDS = 3, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_WORKSPACE, KEY_TIME, KEY_SEED,
-    KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE
+    KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE, KEY_RECHECK, KEY_SPOT, KEY_SUSPEND
 };
 
 typedef struct network {
@@ -36,7 +37,7 @@ typedef struct request {
     hone_worker_options worker;
     double time_limit_s, floor_s;
     int64_t seed;
-    bool dry_run, json, compile_only, verbose;
+    bool dry_run, json, compile_only, verbose, recheck, spot_check, suspend;
     hone_progress_mode progress_mode;
     char command[4096];
     // What comes of it.
@@ -61,6 +62,9 @@ static const struct argp_option options[] = {
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Refuse tactics that need more scratch memory; K, M and G are understood", 0},
     {"time", KEY_TIME, "SECONDS", 0, "Stop then; the same command goes on where it stopped. m and h are understood", 0},
     {"seed", KEY_SEED, "N", 0, "Of random operands and orders (default: a new one, recorded)", 0},
+    {"recheck", KEY_RECHECK, 0, 0, "In place of networks: after an upgrade, time a sample of what rests on other versions, and keep, rescale or time again the rest", 0},
+    {"spot-check", KEY_SPOT, 0, 0, "In place of networks: measure again a part of what other writers say, the suspicious first; for idle devices", 0},
+    {"suspend", KEY_SUSPEND, 0, 0, "With --spot-check: suspend writers of whose claims more than 1% failed, of 50 at least", 0},
     {"dry-run", KEY_DRY, 0, 0, "Print problems, candidates and about how long they take; run none", 0},
     {"progress", KEY_PROGRESS, "WORD", 0, "auto, bar, plain, none", 0},
     {"json", KEY_JSON, 0, 0, "The summary as one JSON object on standard output", 0},
@@ -96,6 +100,16 @@ static void check_sources(const char *words, struct argp_state *state)
     }
 }
 
+static void check_kind(const request *asked, struct argp_state *state)
+{
+    bool by_itself = asked->recheck || asked->spot_check;
+    if (asked->recheck && asked->spot_check) argp_error(state, "--recheck and --spot-check are two things");
+    if (by_itself && asked->n_files) argp_error(state, "--%s goes by what the database knows, and takes no file", asked->recheck ? "recheck" : "spot-check");
+    if (by_itself && asked->compile_only) argp_error(state, "--%s times what it compiles: not with --compile-only", asked->recheck ? "recheck" : "spot-check");
+    if (asked->suspend && !asked->spot_check) argp_error(state, "--suspend goes with --spot-check");
+    if (!by_itself && !asked->n_files) argp_error(state, "a MODEL.onnx, a LIST or - is needed");
+}
+
 static error_t parse_value(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
@@ -124,7 +138,7 @@ static error_t parse_value(int key, char *argument, struct argp_state *state)
         if (asked->n_files == FILES_MAX) argp_error(state, "at most %d networks and lists", FILES_MAX);
         return asked->files[asked->n_files++] = argument, 0;
     case ARGP_KEY_END:
-        if (!asked->n_files) argp_error(state, "a MODEL.onnx, a LIST or - is needed");
+        check_kind(asked, state);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -138,7 +152,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_DRY, &asked->dry_run}, {KEY_JSON, &asked->json}, {KEY_COMPILE, &asked->compile_only}, {KEY_WARM, &asked->worker.warm},
-        {KEY_BUSY, &asked->worker.busy}, {KEY_VERBOSE, &asked->verbose},
+        {KEY_BUSY, &asked->worker.busy}, {KEY_VERBOSE, &asked->verbose}, {KEY_RECHECK, &asked->recheck},
+        {KEY_SPOT, &asked->spot_check}, {KEY_SUSPEND, &asked->suspend},
     };
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         if (texts[k].key == key) return *texts[k].to = argument, 0;
@@ -426,6 +441,74 @@ out:
     return status;
 }
 
+// ---- after an upgrade
+
+// Decisions of a key that has no say would be put and never count.
+static hone_status check_say(request *asked)
+{
+    char owner[HONE_ID_TEXT];
+    hone_trust trust;
+    hone_key key;
+    hone_status status = find_writer(asked, &key);
+    if (status == HONE_OK) status = hone_trust_of(asked->store, key.writer, &trust);
+    if (status == HONE_OK) status = hone_store_find_owner(asked->store, owner);
+    hone_key_clear(&key);
+    if (status != HONE_OK || asked->dry_run || trust == HONE_TRUST_PROMOTE) return status;
+    return hone_fail(HONE_USAGE, "%s is owned by %.16s..., and a recheck by the key here would not count in it: its owner empowers the key, or `hone db trust own` makes "
+                     "it yours, if it is", hone_store_path(asked->store), owner);
+}
+
+// A database whose records are gone through, and the device; a dry run writes nothing and does not mind other work.
+static hone_status open_known(request *asked)
+{
+    bool is_new = asked->db && access(asked->db, F_OK);
+    hone_status status = hone_store_open_default(asked->dry_run && is_new ? NULL : asked->db, !asked->dry_run, &asked->store);
+    asked->worker.busy |= asked->dry_run;
+    if (status == HONE_OK && asked->recheck) status = check_say(asked);
+    return status == HONE_OK ? open_tune(asked) : status;
+}
+
+static hone_status recheck(request *asked)
+{
+    hone_status status;
+    HONE_TRY(open_known(asked));
+    status = hone_cmd_recheck(asked->tune, asked->dry_run, asked->json);
+out:
+    return status;
+}
+
+// ---- what others say
+
+typedef struct suspending {
+    hone_store *store;
+    const hone_key *key;
+} suspending;
+
+static hone_status suspend(void *user, const char *writer, const char *reason)
+{
+    suspending *by = user;
+    hone_id target;
+    if (!hone_id_parse(writer, &target)) return hone_fail(HONE_USAGE, "the writer %s has no key to suspend", writer);
+    return hone_ruling_put(by->store, by->key, HONE_RULING_SUSPEND, &target, reason, NULL);
+}
+
+static hone_status spot_check(request *asked)
+{
+    hone_key key = {0};
+    suspending by = {.key = &key};
+    hone_status status;
+    HONE_TRY(open_known(asked));
+    HONE_TRY(find_writer(asked, &key));
+    if (asked->dry_run && hone_key_open(NULL, &key)) strcpy(key.writer, "local");       // whose rows are not others'
+    by.store = asked->store;
+    hone_cmd_spot spot = {.own = key.writer, .dry_run = asked->dry_run, .json = asked->json, .until_time = asked->time_limit_s > 0,
+                          .suspend = asked->suspend ? suspend : NULL, .user = &by};
+    status = hone_cmd_spot_check(asked->tune, &spot);
+out:
+    hone_key_clear(&key);
+    return status;
+}
+
 // ---- compiling only
 
 static hone_status compile_all(request *asked)
@@ -469,7 +552,7 @@ static void clear(request *asked)
 
 int hone_cmd_tune(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "MODEL.onnx|LIST|-...", "Measures tactics and remembers them.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "MODEL.onnx|LIST|-...\n--recheck\n--spot-check", "Measures tactics and remembers them.", 0, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
     asked->worker = (hone_worker_options){.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1};
@@ -485,7 +568,7 @@ int hone_cmd_tune(int argc, char **argv)
     hone_cmd_catch_signals();
     hone_status status = hone_precision_set_parse(asked->precision, &asked->precisions);
     if (status == HONE_OK) status = read_files(asked);
-    if (status == HONE_OK) status = (asked->compile_only ? compile_all : asked->dry_run ? dry_run : tune_all)(asked);
+    if (status == HONE_OK) status = (asked->recheck ? recheck : asked->spot_check ? spot_check : asked->compile_only ? compile_all : asked->dry_run ? dry_run : tune_all)(asked);
     int code = status == HONE_OK ? 0 : hone_cmd_fail(status);
     clear(asked);
     return code;

@@ -131,6 +131,7 @@ static const char *const mine_sql[] = {
     "SELECT id, 1000 FROM plan_step WHERE ?1 <> '' ORDER BY number",
     "SELECT id, 1000 + 2 * length(histogram) FROM calibration WHERE ?1 <> '' AND length(histogram) < 6000000 ORDER BY number",
     "SELECT id, 1000 + length(reason) FROM ruling WHERE writer = ?1 ORDER BY number",
+    "SELECT e.id, 1000 FROM recheck e JOIN run r ON r.number = e.run WHERE r.writer = ?1 ORDER BY e.number",
 };
 
 static hone_status add_rows(maker *make, const char *sql)
@@ -191,12 +192,12 @@ hone_status hone_batch_unmake(hone_store *store, const hone_key *key, int64_t fi
 // Rows are looked for where most of them are.
 static const int search_order[] = {
     HONE_FACT_MEASUREMENT, HONE_FACT_RUN, HONE_FACT_COVERAGE, HONE_FACT_NETWORK_PROBLEM, HONE_FACT_PLAN_STEP, HONE_FACT_NETWORK,
-    HONE_FACT_PLAN, HONE_FACT_ARTIFACT, HONE_FACT_CALIBRATION, HONE_FACT_RULING,
+    HONE_FACT_PLAN, HONE_FACT_ARTIFACT, HONE_FACT_CALIBRATION, HONE_FACT_RULING, HONE_FACT_RECHECK,
 };
 
 enum { SEARCHED = sizeof search_order / sizeof *search_order };
 
-// Prints the row of a table that has the id, when there is one. The run that a measurement names is added to runs.
+// Prints the row of a table that has the id, when there is one. The run that it names is added to runs.
 static hone_status print_one(hone_store *store, int fact, const hone_id *id, hone_row *found, hone_text *text, hone_id_list *runs, bool *there)
 {
     sqlite3_stmt *find;
@@ -206,7 +207,7 @@ static hone_status print_one(hone_store *store, int fact, const hone_id *id, hon
     if ((status = hone_store_step(store, find, there)) != HONE_OK || !*there) return status;
     status = hone_row_read_checked(store, &hone_facts[fact], find, found);
     if (status == HONE_OK) hone_dump_print_row(text, &hone_facts[fact], found);
-    if (status == HONE_OK && fact == HONE_FACT_MEASUREMENT) status = hone_ids_add(runs, found->values[HONE_M_RUN].data, 1);
+    if (status == HONE_OK && hone_row_run(fact, found->values)) status = hone_ids_add(runs, hone_row_run(fact, found->values)->data, 1);
     sqlite3_reset(find);
     return status == HONE_OK ? hone_text_status(text) : status;
 }
@@ -360,7 +361,7 @@ static hone_status take_fact(void *user, const hone_fact_table *table, const hon
     if (status != HONE_OK) return status;
     if (fact == HONE_FACT_RUN) return take_run(to, row);
     if (fact == HONE_FACT_BATCH) return take_batch(to, row);
-    if (fact == HONE_FACT_MEASUREMENT) status = hone_ids_add(&to->named_runs, row->values[HONE_M_RUN].data, 1);
+    if (hone_row_run(fact, row->values)) status = hone_ids_add(&to->named_runs, hone_row_run(fact, row->values)->data, 1);
     if (fact == HONE_FACT_RULING) status = check_writer(to, &row->values[HONE_R_WRITER], "ruling");
     return status == HONE_OK ? hone_ids_add(&to->facts, &row->id, 1) : status;
 }

@@ -153,6 +153,18 @@ static hone_status keep_what_they_name(hone_store *store, thinned *thin)
     return status;
 }
 
+static hone_status keep_runs_of_rechecks(hone_store *store, thinned *thin)
+{
+    sqlite3_stmt *statement;
+    bool row;
+    hone_status status = hone_store_prepare(store, "SELECT DISTINCT run FROM recheck", &statement);
+    while (status == HONE_OK && (status = hone_store_step(store, statement, &row)) == HONE_OK && row) {
+        int64_t run = sqlite3_column_int64(statement, 0);
+        if (run >= 0 && run < thin->run_limit) thin->runs[run] = 1;
+    }
+    return status;
+}
+
 static hone_status thin_out(hone_store *store, int keep, thinned *thin)
 {
     hone_status status = HONE_OK;
@@ -167,6 +179,7 @@ static hone_status thin_out(hone_store *store, int keep, thinned *thin)
     HONE_TRY(keep_races(store, keep, thin));
     HONE_TRY(keep_failures_and_evidence(store, thin));
     HONE_TRY(keep_what_they_name(store, thin));
+    HONE_TRY(keep_runs_of_rechecks(store, thin));
 out:
     return status;
 }
@@ -406,7 +419,8 @@ static hone_status hash_table(hone_store *store, const hone_fact_table *table, h
     hone_status status = HONE_OK;
     for (hone_store *at = store; at && status == HONE_OK; at = at->under) status = collect_ids(at, table, &list);
     if (store->under && list.count) qsort(list.items, list.count, sizeof *list.items, compare_ids);
-    hone_hash_add_text(hash, table->name);
+    // A table that came later than the first snapshots counts from its first row on, so that their ids hold.
+    if (list.count || table != &hone_facts[HONE_FACT_RECHECK]) hone_hash_add_text(hash, table->name);
     for (size_t i = 0; i < list.count; i++)
         if (!i || !hone_id_equal(&list.items[i - 1], &list.items[i])) hone_hash_add(hash, &list.items[i], sizeof *list.items);
     hone_free(list.items);

@@ -102,6 +102,7 @@ static bool wants_row(const exporter *out, int fact, const hone_cell *values)
 {
     switch (fact) {
     case HONE_FACT_MEASUREMENT: return wants_problem(out, values[HONE_M_PROBLEM].data) && wants_device(out, values[HONE_M_DEVICE].data);
+    case HONE_FACT_RECHECK: return wants_device(out, values[HONE_RE_DEVICE].data);
     case HONE_FACT_COVERAGE: return wants_problem(out, values[HONE_C_PROBLEM].data) && wants_device(out, values[HONE_C_DEVICE].data);
     case HONE_FACT_NETWORK: case HONE_FACT_CALIBRATION: return wants_network(out, &values[0]);
     case HONE_FACT_NETWORK_PROBLEM: return wants_network(out, &values[0]) && wants_problem(out, values[1].data);
@@ -122,11 +123,12 @@ static hone_status strip(exporter *out, int fact, hone_row *row)
     if (!out->wanted->strip_private) return HONE_OK;
     if (fact == HONE_FACT_RUN) row->values[HONE_RUN_OPTIONS] = none;
     if (fact == HONE_FACT_NETWORK) row->values[1] = none;
-    if (fact == HONE_FACT_MEASUREMENT) {
-        row->values[HONE_M_NOTE] = none;
-        renamed *found = bsearch(row->values[HONE_M_RUN].data, out->runs_made, out->run_count, sizeof *found, compare_renamed);
-        if (!found) return hone_fail(HONE_DAMAGED, "%s has a measurement without its run", out->from->path);
-        row->values[HONE_M_RUN] = hone_cell_id(&found->to);
+    if (fact == HONE_FACT_MEASUREMENT) row->values[HONE_M_NOTE] = none;
+    const hone_cell *run = hone_row_run(fact, row->values);
+    if (run) {
+        renamed *found = bsearch(run->data, out->runs_made, out->run_count, sizeof *found, compare_renamed);
+        if (!found) return hone_fail(HONE_DAMAGED, "%s has a %s without its run", out->from->path, hone_facts[fact].name);
+        row->values[run - row->values] = hone_cell_id(&found->to);
     }
     return hone_row_hash(&hone_facts[fact], row->values, &row->id);
 }
@@ -152,9 +154,9 @@ static hone_status copy_row(exporter *out, int fact, hone_row *row)
 
 static hone_status note_names(exporter *out, int fact, hone_row *row)
 {
-    const char *key = row->values[HONE_M_ARTIFACT].data;
+    const char *key = fact == HONE_FACT_MEASUREMENT ? row->values[HONE_M_ARTIFACT].data : "";
     if (!wants_row(out, fact, row->values)) return HONE_OK;
-    hone_status status = hone_ids_add(&out->runs, row->values[HONE_M_RUN].data, 1);
+    hone_status status = hone_ids_add(&out->runs, hone_row_run(fact, row->values)->data, 1);
     return status == HONE_OK && *key ? add_text(&out->artifacts, &out->artifact_count, &out->artifact_capacity, key) : status;
 }
 
@@ -194,6 +196,7 @@ static hone_status copy_all(exporter *out)
     hone_status status = HONE_OK;
     if (out->wanted->network) HONE_TRY(find_network(out));
     if (out->chosen) HONE_TRY(each_row(out, HONE_FACT_MEASUREMENT, note_names));
+    if (out->chosen) HONE_TRY(each_row(out, HONE_FACT_RECHECK, note_names));
     hone_ids_sort(&out->runs);
     if (out->artifact_count) qsort(out->artifacts, out->artifact_count, sizeof *out->artifacts, compare_texts);
     for (int fact = 0; fact < hone_fact_count; fact++) {

@@ -64,7 +64,8 @@ extern const hone_fact_table hone_facts[];
 extern const int hone_fact_count;
 
 enum { HONE_FACT_RUN, HONE_FACT_MEASUREMENT, HONE_FACT_COVERAGE, HONE_FACT_NETWORK, HONE_FACT_NETWORK_PROBLEM, HONE_FACT_PLAN,
-       HONE_FACT_PLAN_STEP, HONE_FACT_CALIBRATION, HONE_FACT_ARTIFACT, HONE_FACT_BATCH, HONE_FACT_RULING, HONE_FACTS };
+       HONE_FACT_PLAN_STEP, HONE_FACT_CALIBRATION, HONE_FACT_ARTIFACT, HONE_FACT_BATCH, HONE_FACT_RULING,
+       HONE_FACT_RECHECK, HONE_FACTS };
 
 enum { HONE_RUN_START, HONE_RUN_WRITER, HONE_RUN_SEQUENCE, HONE_RUN_EFFORT, HONE_RUN_SEED, HONE_RUN_OPTIONS, HONE_RUN_COLUMNS };
 
@@ -76,6 +77,9 @@ enum { HONE_B_WRITER, HONE_B_SEQUENCE, HONE_B_IDS, HONE_B_SIGNATURE, HONE_B_COLU
 
 enum { HONE_R_WRITER, HONE_R_SEQUENCE, HONE_R_VERB, HONE_R_TARGET, HONE_R_REASON, HONE_R_MADE, HONE_R_SIGNATURE, HONE_R_COLUMNS };
 
+enum { HONE_RE_DEVICE, HONE_RE_FAMILY, HONE_RE_DEPENDS, HONE_RE_NOW, HONE_RE_MODE, HONE_RE_DECISION, HONE_RE_SCALE, HONE_RE_LOW, HONE_RE_HIGH,
+       HONE_RE_TIMED, HONE_RE_RUN, HONE_RE_COLUMNS };
+
 enum { HONE_C_PROBLEM, HONE_C_DEVICE, HONE_C_DEPENDS, HONE_C_SOURCE, HONE_C_VERSION, HONE_C_EFFORT, HONE_C_TRIED, HONE_C_COLUMNS };
 
 // Outer joins: a reference that leads nowhere gives a row without a spelling, which is damage, where an inner join would drop the row unseen.
@@ -86,6 +90,14 @@ enum { HONE_C_PROBLEM, HONE_C_DEVICE, HONE_C_DEPENDS, HONE_C_SOURCE, HONE_C_VERS
     " LEFT JOIN problem p ON p.number = m.problem LEFT JOIN tactic a ON a.number = m.tactic" \
     " LEFT JOIN device d ON d.number = m.device LEFT JOIN toolchain t ON t.number = m.toolchain" \
     " LEFT JOIN run r ON r.number = m.run LEFT JOIN sample s ON s.measurement = m.number"
+
+// Behind the columns, when its run started and who wrote it.
+#define HONE_RECHECK_SELECT \
+    "SELECT e.id, d.spelling, e.family, e.depends, e.now, e.mode, e.decision, e.scale, e.low, e.high, e.timed, r.id, r.start_unix_ms, r.writer" \
+    " FROM recheck e LEFT JOIN device d ON d.number = e.device LEFT JOIN run r ON r.number = e.run"
+
+// The run that a row of measurements or rechecks names, NULL for other tables: without it the row cannot be put.
+const hone_cell *hone_row_run(int fact, const hone_cell *values);
 
 hone_cell hone_cell_text(const char *text);
 hone_cell hone_cell_int(int64_t value);

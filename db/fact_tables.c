@@ -5,6 +5,7 @@
 
 #include "db/fact_priv.h"
 #include "db/identity_priv.h"
+#include "db/recheck_priv.h"
 
 #define COUNT(columns) ((int)(sizeof(columns) / sizeof *(columns)))
 
@@ -50,6 +51,17 @@ static const hone_column ruling_columns[] = {
     {"writer", HONE_COLUMN_TEXT}, {"sequence", HONE_COLUMN_INT}, {"verb", HONE_COLUMN_TEXT}, {"target", HONE_COLUMN_ID},
     {"reason", HONE_COLUMN_TEXT}, {"made_unix_ms", HONE_COLUMN_INT}, {"signature", HONE_COLUMN_BYTES},
 };
+
+static const hone_column recheck_columns[] = {
+    {"device", HONE_COLUMN_DEVICE}, {"family", HONE_COLUMN_TEXT}, {"depends", HONE_COLUMN_TEXT}, {"now", HONE_COLUMN_TEXT},
+    {"mode", HONE_COLUMN_TEXT}, {"decision", HONE_COLUMN_TEXT}, {"scale", HONE_COLUMN_REAL}, {"low", HONE_COLUMN_REAL},
+    {"high", HONE_COLUMN_REAL}, {"timed", HONE_COLUMN_INT}, {"run", HONE_COLUMN_RUN},
+};
+
+const hone_cell *hone_row_run(int fact, const hone_cell *values)
+{
+    return fact == HONE_FACT_MEASUREMENT ? &values[HONE_M_RUN] : fact == HONE_FACT_RECHECK ? &values[HONE_RE_RUN] : NULL;
+}
 
 static bool is_text(const hone_cell *value, const char *text)
 {
@@ -147,6 +159,20 @@ static hone_status check_ruling(const hone_cell *values)
     return check_signature(HONE_FACT_RULING, values);
 }
 
+// A library may make a family some times as fast or slow, and no more: what says so is no recheck.
+static hone_status check_recheck(const hone_cell *values)
+{
+    double scale = values[HONE_RE_SCALE].real, low = values[HONE_RE_LOW].real, high = values[HONE_RE_HIGH].real;
+    bool known = false;
+    for (int i = 0; i < HONE_RECHECK_DECISIONS; i++) known |= is_text(&values[HONE_RE_DECISION], hone_recheck_name((hone_recheck_decision)i));
+    if (!known) return hone_fail(HONE_USAGE, "a recheck decides neither keep nor rescale nor retime");
+    if (!values[HONE_RE_FAMILY].size || !values[HONE_RE_MODE].size) return hone_fail(HONE_USAGE, "a recheck has no family or no mode");
+    if (!(scale >= 1 / HONE_RECHECK_SCALE_MOST && scale <= HONE_RECHECK_SCALE_MOST) || !(low > 0 && high >= low && isfinite(high)))
+        return hone_fail(HONE_USAGE, "a recheck's scale is not within 1/%g to %g, or its interval is none", HONE_RECHECK_SCALE_MOST, HONE_RECHECK_SCALE_MOST);
+    if (is_text(&values[HONE_RE_DECISION], "keep") && scale != 1) return hone_fail(HONE_USAGE, "a recheck keeps times and scales them");
+    return HONE_OK;
+}
+
 #define RUN_SELECT "SELECT id, start_unix_ms, writer, sequence, effort, seed, options, number FROM run"
 #define COVERAGE_SELECT "SELECT c.id, p.spelling, d.spelling, c.depends, c.source, c.version, c.effort, c.tried FROM coverage c" \
     " LEFT JOIN problem p ON p.number = c.problem LEFT JOIN device d ON d.number = c.device"
@@ -195,5 +221,8 @@ const hone_fact_table hone_facts[] = {
         INSERT("batch", "writer, sequence, ids, signature", "?, ?, ?, ?, ?")), .check = check_batch},
     [HONE_FACT_RULING] = {TABLE("ruling", ruling_columns, RULING_SELECT, "", "writer, sequence",
         INSERT("ruling", "writer, sequence, verb, target, reason, made_unix_ms, signature", "?, ?, ?, ?, ?, ?, ?, ?")), .evidence = true, .check = check_ruling},
+    [HONE_FACT_RECHECK] = {TABLE("recheck", recheck_columns, HONE_RECHECK_SELECT, "e.", "d.spelling, e.family, e.depends, e.now",
+        INSERT("recheck", "device, family, depends, now, mode, decision, scale, low, high, timed, run", "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?")),
+        .evidence = true, .check = check_recheck},
 };
 const int hone_fact_count = (int)(sizeof hone_facts / sizeof *hone_facts);

@@ -2,7 +2,7 @@
 // What a build of some problems on a device can depend on, so that a builder with nothing but a hub makes the same plan as beside the
 // whole file. The answer: "hone-evidence 1", the snapshot's id, the device, its newest toolchain ("" none), "vouches WRITER" for
 // each writer whose word needs no other's and "counts ID" for each row that a ruling vouches for, a blank line, then a dump: the measurements that count,
-// their runs, their compiled artifacts, the work of their problems. What the device itself lacks is sent of other models of its architecture.
+// their runs, their compiled artifacts, the work of their problems, the device's rechecks in force (each with its own "counts ID"). What the device itself lacks is sent of other models of its architecture.
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +13,7 @@
 #include "db/hub_priv.h"
 #include "db/identity_priv.h"
 #include "db/rank_priv.h"
+#include "db/recheck_priv.h"
 
 enum { PROBLEMS_MAX = 20000, DEVICES_MAX = 64, LEVEL = 1 };
 
@@ -178,6 +179,16 @@ static hone_status print_artifacts(gathering *g, const hone_evidence **order)
     return status;
 }
 
+// What rechecks make of measurements that rest on older versions; each behind its run.
+static hone_status print_recheck(void *user, const hone_row *row, const hone_recheck *found, const char *writer)
+{
+    gathering *g = user;
+    (void)writer;
+    hone_status status = print_run(g, &found->run);
+    if (status == HONE_OK) hone_dump_print_row(g->out, &hone_facts[HONE_FACT_RECHECK], row);
+    return status;
+}
+
 static hone_status print_dump(gathering *g)
 {
     const hone_evidence **order = hone_calloc(g->list.count + 1, sizeof *order);
@@ -189,6 +200,7 @@ static hone_status print_dump(gathering *g)
     HONE_TRY(print_runs(g, order));
     HONE_TRY(print_measurements(g));
     HONE_TRY(print_artifacts(g, order));
+    HONE_TRY(hone_recheck_each_row(g->store, g->devices[0], print_recheck, g));
     hone_dump_print_end(g->out);
 out:
     hone_free(order);
@@ -228,6 +240,16 @@ static hone_status print_vouching(gathering *g, const char **writers, size_t cou
     return HONE_OK;
 }
 
+// Only those in force are sent.
+static hone_status print_counts(void *user, const hone_row *row, const hone_recheck *found, const char *writer)
+{
+    char digits[HONE_ID_TEXT];
+    (void)found, (void)writer;
+    hone_id_print(&row->id, digits);
+    hone_text_printf(user, "counts %s\n", digits);
+    return HONE_OK;
+}
+
 // The part of the rulings that the rows at hand need.
 static hone_status print_trust(gathering *g, hone_text *out)
 {
@@ -241,6 +263,7 @@ static hone_status print_trust(gathering *g, hone_text *out)
         hone_id_print(&g->list.items[k].id, digits);
         hone_text_printf(out, "counts %s\n", digits);
     }
+    if (status == HONE_OK) status = hone_recheck_each_row(g->store, g->devices[0], print_counts, out);
     hone_text_printf(out, "\n");
     hone_free(writers);
     return status;

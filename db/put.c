@@ -131,6 +131,17 @@ hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row)
     return put_alone(store, HONE_FACT_COVERAGE, &packed);
 }
 
+hone_status hone_store_put_recheck(hone_store *store, const hone_recheck *row)
+{
+    hone_row packed = {.values = {
+        [HONE_RE_DEVICE] = hone_cell_text(or_empty(row->device)), [HONE_RE_FAMILY] = hone_cell_text(or_empty(row->family)),
+        [HONE_RE_DEPENDS] = hone_cell_text(or_empty(row->depends)), [HONE_RE_NOW] = hone_cell_text(or_empty(row->now)),
+        [HONE_RE_MODE] = hone_cell_text(or_empty(row->mode)), [HONE_RE_DECISION] = hone_cell_text(hone_recheck_name(row->decision)),
+        [HONE_RE_SCALE] = hone_cell_real(row->scale), [HONE_RE_LOW] = hone_cell_real(row->low), [HONE_RE_HIGH] = hone_cell_real(row->high),
+        [HONE_RE_TIMED] = hone_cell_int(row->timed), [HONE_RE_RUN] = hone_cell_id(&row->run)}};
+    return put_alone(store, HONE_FACT_RECHECK, &packed);
+}
+
 hone_status hone_problem_put(hone_store *store, const char *spelling, size_t size, int64_t flops, int64_t bytes)
 {
     static const char sql[] = "UPDATE problem SET flops = max(?2, coalesce(flops, ?2)), bytes = max(?3, coalesce(bytes, ?3))"

@@ -10,6 +10,7 @@
 #include "db/batch_priv.h"
 #include "db/identity_priv.h"
 #include "db/rank_priv.h"
+#include "db/recheck_priv.h"
 
 enum { ANSWER_BYTES_MAX = 256 << 20 };
 
@@ -401,12 +402,14 @@ static hone_status fresh_arena(hone_store *store)
 static hone_status collect_asked(hone_store *store, const hone_question *question, hone_evidence_list *list)
 {
     size_t kept = 0;
+    const char *toolchain = question->toolchain ? question->toolchain : "";
     hone_status status = fresh_arena(store);
     if (status == HONE_OK) status = hone_evidence_collect(store, question->device, question->problem, store->answers, list);
+    if (status == HONE_OK) status = hone_recheck_apply(store, question->device, toolchain, store->answers, list);
     if (status != HONE_OK) return status;
     for (size_t i = 0; i < list->count; i++) {
         hone_evidence *at = &list->items[i];
-        at->level = hone_toolchain_covers(question->toolchain ? question->toolchain : "", at->row.depends) ? 0 : 1;
+        at->level = at->rescaled > 0 || hone_toolchain_covers(toolchain, at->row.depends) ? 0 : 1;
         if (at->level == 0 || question->allow_stale) list->items[kept++] = *at;
     }
     list->count = kept;

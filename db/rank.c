@@ -5,7 +5,8 @@
 //     writers of those; its interval is that of the median of all their samples. What several machines said is made comparable, and
 //     what nobody confirms is left out, before (agree.c).
 //  2. Fresh evidence (same device, all it depends on unchanged) stands before stale (other toolchain), stale before
-//     approximate (other model of the architecture); of one tactic only the freshest kind counts.
+//     approximate (other model of the architecture); of one tactic only the freshest kind counts. What a recheck keeps or rescales
+//     for these versions (recheck.c) stands with the fresh, for tactics that were not measured under them.
 //  3. Within a kind, all within 0.5% of the fastest are one group, in which the smaller workspace and then the lexically smaller
 //     spelling is first; behind it the others by time. One threshold from one point keeps the order transitive,
 //     which "their intervals overlap" is not.
@@ -105,15 +106,21 @@ const hone_evidence *hone_evidence_find_bad(const hone_evidence_list *list, cons
 
 // ---- one tactic
 
+// Where the question asks, and under the versions that it asks for.
+static bool is_measured(const hone_evidence *at)
+{
+    return at->level == 0 && at->rescaled == 0;
+}
+
 // An ok counts unless the same device and dependencies saw it fail badly in the same run or later; what failed where the
-// question asks (level 0) does not come back as stale evidence.
+// question asks does not come back as stale evidence, or by a recheck.
 static bool counts(const hone_evidence_list *list, size_t from, size_t to, const hone_evidence *ok)
 {
     for (size_t i = from; i < to; i++) {
         const hone_evidence *at = &list->items[i];
         if (!hone_evidence_is_bad(at->row.verdict)) continue;
         bool against = (hone_evidence_same_place(at, ok) && at->start_unix_ms >= ok->start_unix_ms)
-            || (at->level == 0 && ok->level > 0 && !is_lifted(list, at));
+            || (is_measured(at) && !is_measured(ok) && !is_lifted(list, at));
         if (against && !hone_evidence_is_outvoted(list, at)) return false;
     }
     return true;
@@ -204,7 +211,7 @@ static hone_status summarise(hone_evidence **rows, size_t count, hone_ranked *li
     if (status != HONE_OK) return status;
     const hone_evidence *middle = find_witness(rows, count, median_ns);
     *line = (hone_ranked){.tactic = middle->row.tactic, .median_ns = median_ns, .measurements = (int64_t)count,
-                          .staleness = middle->level, .evidence = middle->id, .artifact = middle->row.artifact,
+                          .staleness = middle->level, .rescaled = middle->rescaled, .evidence = middle->id, .artifact = middle->row.artifact,
                           .depends = middle->row.depends, .mode = middle->row.mode};
     for (size_t i = 0; i < count; i++)
         if (rows[i]->row.workspace_bytes > line->workspace_bytes) line->workspace_bytes = rows[i]->row.workspace_bytes;
@@ -234,6 +241,7 @@ static int compare_evidence(const void *a, const void *b)
     const hone_evidence *x = a, *y = b;
     int order = strcmp(x->row.tactic, y->row.tactic);
     if (!order) order = x->level - y->level;
+    if (!order) order = (x->rescaled > 0) - (y->rescaled > 0);
     return order ? order : memcmp(x->id.bytes, y->id.bytes, sizeof x->id.bytes);
 }
 
@@ -309,7 +317,7 @@ static size_t gather(hone_evidence_list *list, size_t from, size_t to, const cha
     for (size_t i = from; i < to; i++) {
         hone_evidence *at = &list->items[i];
         if (at->row.verdict != HONE_VERDICT_OK || strcmp(at->row.mode, mode) || at->doubted || !counts(list, from, to, at)) continue;
-        if (count && rows[0]->level != at->level) break;
+        if (count && (rows[0]->level != at->level || is_measured(rows[0]) != is_measured(at))) break;
         rows[count++] = at;
     }
     return count;

@@ -23,3 +23,10 @@ int hone_verdict_parse(const char *name, hone_verdict *verdict)
     }
     return -1;
 }
+
+static const char *const decisions[HONE_RECHECK_DECISIONS] = {"keep", "rescale", "retime"};
+
+const char *hone_recheck_name(hone_recheck_decision decision)
+{
+    return (unsigned)decision < HONE_RECHECK_DECISIONS ? decisions[decision] : "unknown";
+}

@@ -71,6 +71,29 @@ typedef struct hone_coverage {     // "this source was tried on this problem, he
     int64_t tried;                 // candidates
 } hone_coverage;
 
+// After an upgrade: what a sample says of all records of one family that rest on the versions before.
+typedef enum hone_recheck_decision {
+    HONE_RECHECK_KEEP,             // they take as long now
+    HONE_RECHECK_RESCALE,          // all of them take `scale` times as long now
+    HONE_RECHECK_RETIME,           // only what is timed again counts
+    HONE_RECHECK_DECISIONS
+} hone_recheck_decision;
+
+const char *hone_recheck_name(hone_recheck_decision decision);     // "keep", "rescale", "retime"
+
+typedef struct hone_recheck {      // immutable; of several on one family and the same versions the latest run's counts
+    hone_id run;
+    const char *device;            // spelling
+    const char *family;            // "cudnn.conv conv f16": source and kernel, first op, type of its first operand
+    const char *depends;           // versions before: the family's records that name these
+    const char *now;               // versions since: for a toolchain that has them
+    const char *mode;
+    hone_recheck_decision decision;
+    double scale;                  // what times are multiplied by; 1 when kept
+    double low, high;              // 95% interval of the middle of what the sample's times were multiplied by
+    int64_t timed;                 // how many of the family's records were timed under both
+} hone_recheck;
+
 // One line of a ranking: the median of the medians of all evidence for a tactic in a mode, tied or not.
 typedef struct hone_ranked {
     const char *tactic;
@@ -78,6 +101,7 @@ typedef struct hone_ranked {
     double low_ns, high_ns;        // 95% interval of the median over all samples, from order statistics
     int64_t workspace_bytes;
     int64_t measurements;
+    double rescaled;               // 0 as measured; else a recheck stands for times of other versions: what they were multiplied by
     int staleness;                 // 0 same device and dependencies; 1 other toolchain (stale); 2 other model of the architecture (approximate)
     int tied;                      // with the first line: within 0.5%, or the intervals overlap; 0 for the first itself and for other kinds of staleness
     hone_id evidence;              // the measurement that stands for it

@@ -3,7 +3,7 @@
 // Numbers are row numbers, private to a file; ids are content (fact.c).
 #include <stdio.h>
 
-#include "db/store_priv.h"
+#include "db/recheck_priv.h"
 
 static const char tables[] =
     "CREATE TABLE schema_info(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
@@ -133,7 +133,20 @@ static const char trust[] =
     "   AND s.start_unix_ms >= r.start_unix_ms AND" COUNTS("b", "s") ")),"
     BEST_OF_GOOD;
 
-const char *const hone_schema_migrations[HONE_STORE_SCHEMA] = {tables, views, trust};
+// Rechecks. A program that does not know them has less that it may use, and nothing wrong: it may read the file.
+#define RECHECK_COLUMNS "recheck(number INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE," \
+    " device INTEGER NOT NULL REFERENCES device(number), family TEXT NOT NULL, depends TEXT NOT NULL, now TEXT NOT NULL," \
+    " mode TEXT NOT NULL, decision TEXT NOT NULL, scale REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL," \
+    " timed INTEGER NOT NULL, run INTEGER NOT NULL REFERENCES run(number)) STRICT;"
+
+static const char rechecks[] =
+    "CREATE TABLE " RECHECK_COLUMNS
+    "CREATE INDEX recheck_by_family ON recheck(device, family, depends);";
+
+// An older file that is only read holds none.
+static const char no_rechecks[] = "CREATE TEMP TABLE " RECHECK_COLUMNS;
+
+const char *const hone_schema_migrations[HONE_STORE_SCHEMA] = {tables, views, trust, rechecks};
 
 hone_status hone_schema_migrate(hone_store *store, int target)
 {
@@ -227,6 +240,7 @@ hone_status hone_schema_open(hone_store *store)
     if (version > HONE_STORE_SCHEMA) HONE_TRY(check_newer(store, version));
     HONE_TRY(check_objects(store, version));
     if (version < HONE_STORE_SCHEMA && store->access != HONE_STORE_READ) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
+    if (version < HONE_SCHEMA_RECHECK) return hone_store_exec(store, no_rechecks);
 out:
     return status;
 }

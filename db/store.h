@@ -45,6 +45,7 @@ hone_status hone_store_end_group(hone_store *store);   // the first failure of t
 hone_status hone_store_put_run(hone_store *store, const hone_run *run, hone_id *id);
 hone_status hone_store_put_measurement(hone_store *store, const hone_measurement *row, hone_id *id);
 hone_status hone_store_put_coverage(hone_store *store, const hone_coverage *row);
+hone_status hone_store_put_recheck(hone_store *store, const hone_recheck *row);
 // Work and traffic of a problem, for reports; asked again with other numbers, the larger ones stay.
 hone_status hone_store_put_problem(hone_store *store, const char *problem, int64_t flops, int64_t bytes);
 hone_status hone_store_put_artifact(hone_store *store, const char *key, const char *kind, const void *data, size_t size_bytes);
@@ -94,6 +95,39 @@ hone_status hone_store_each_problem(hone_store *store, const char *device, hone_
 // All measurements of a problem on a device, with samples, in id order.
 hone_status hone_store_each_measurement(hone_store *store, const char *device, const char *problem,
                                         hone_status (*each)(void *user, const hone_id *id, const hone_measurement *row), void *user);
+
+// The family of a record: what explains why its time moves with others' when a library, driver or hone changes. Source and kernel, the
+// problem's first op, and the type of its first operand (or what `math` says): "cudnn.conv conv f16".
+enum { HONE_FAMILY_TEXT = 512 };
+void hone_family_print(const char *problem, const char *tactic, char family[HONE_FAMILY_TEXT]);
+// The rechecks in force on a device (db/recheck_priv.h says which are), by family and versions, the latest of equal ones last. Strings live during the call.
+hone_status hone_store_each_recheck(hone_store *store, const char *device, hone_status (*each)(void *user, const hone_recheck *row, const char *writer),
+                                    void *user);
+
+typedef struct hone_record {       // what is known of one tactic on one problem before and after a change of versions
+    const char *problem, *tactic, *family;
+    const char *depends;           // the versions before, the newest there are; "" when it does not rest on others
+    double before_ns, now_ns;      // times under those, and under the toolchain asked for; 0 none
+    double before_noise, now_noise;    // deviation of each, as a part of it: a quarter of its 95% interval
+    bool has_failed;               // under the toolchain asked for
+} hone_record;
+// All tactics of a device's problems that have a time in the mode, those of one problem together. Strings live during the call.
+hone_status hone_store_each_record(hone_store *store, const char *device, const char *toolchain, const char *mode,
+                                   hone_status (*each)(void *user, const hone_record *record), void *user);
+hone_status hone_store_each_coverage(hone_store *store, const char *device, hone_status (*each)(void *user, const hone_coverage *row), void *user);
+
+typedef struct hone_claim {        // what another writer says of a tactic, under the versions asked for
+    const char *problem, *tactic, *writer;
+    double time_ns;
+    double besides_ns;             // the best of the problem's other tactics: as fast as they were here, else as anybody says; 0 none
+    int64_t writers;               // who say something of the tactic
+    bool is_checked;               // the writer here has measured it too
+    double own_ns;                 // then; 0 it failed here
+} hone_claim;
+// Of all that counts or would if it were confirmed (suspended writers' rows do not), by problem and tactic. `own`: the writer here. What was
+// put there by hand ("local") is nobody's claim. Strings live during the call.
+hone_status hone_store_each_claim(hone_store *store, const char *device, const char *toolchain, const char *mode, const char *own,
+                                  hone_status (*each)(void *user, const hone_claim *claim), void *user);
 
 // What sweeps are planned by (usage.c). Layers repeat what they share, so a caller takes the largest of equal rows: needs of one network
 // and problem, histories of one problem and source. Strings live during the call.

@@ -10,12 +10,12 @@
 #include "base/arena.h"
 #include "db/store.h"
 
-#define HONE_STORE_SCHEMA 3               // user_version written by this program
+#define HONE_STORE_SCHEMA 4               // user_version written by this program
 #define HONE_STORE_APPLICATION 0x686f6e65 // application_id: "hone"
 #define HONE_ARTIFACT_MAX ((size_t)64 << 20)
 #define HONE_DUMP_MAX ((size_t)2 << 30)
 
-enum { HONE_STATEMENTS_MAX = 160, HONE_SPELLINGS = 4, HONE_KNOWN = 256 };
+enum { HONE_STATEMENTS_MAX = 192, HONE_SPELLINGS = 4, HONE_KNOWN = 256 };
 
 typedef struct hone_statement {
     const char *sql;

@@ -12,6 +12,12 @@
 
 static const char *const stale_words[] = {"", "stale", "approximate"};
 
+// How far evidence is from what was measured under the plan's own versions.
+static const char *kind_of(const hone_ranked *r)
+{
+    return r->rescaled == 1 ? "revalidated" : r->rescaled > 0 ? "rescaled" : stale_words[r->staleness];
+}
+
 // What the database answers for one step.
 typedef struct answer {
     const hone_plan *plan;
@@ -129,7 +135,9 @@ static void print_candidate(const answer *a, size_t k, hone_text *text)
                      r->high_ns / 1e3, r->median_ns / a->ranked[0].median_ns, r->tactic);
     hone_text_printf(text, "       evidence %.16s, %" PRId64 " measurement%s, mode %s, workspace %" PRId64 "%s%s%s\n", id, r->measurements,
                      r->measurements == 1 ? "" : "s", r->mode, r->workspace_bytes, r->tied ? ", tied with the first" : "",
-                     r->staleness ? ", " : "", stale_words[r->staleness]);
+                     *kind_of(r) ? ", " : "", kind_of(r));
+    if (r->rescaled > 0)
+        hone_text_printf(text, "       approximate: measured beside %s, and by a recheck's sample as long now, times %.3f\n", r->depends, r->rescaled);
 }
 
 static void print_margin(const answer *a, hone_text *text)
@@ -177,10 +185,11 @@ static hone_status print_line(const answer *a, hone_store *store, hone_text *tex
     char lead[32] = "-", cut[49];
     hone_status status = each_failure(a, store, &f);
     const hone_ranked *second = a->chosen < 0 ? NULL : runner_up(a);
+    const char *kind = a->chosen < 0 ? stale_words[a->step->staleness] : kind_of(&a->ranked[a->chosen]);
     if (second) snprintf(lead, sizeof lead, "%s%.1f%%", second->tied || a->ranked[a->chosen].tied ? "~" : "", 100 * margin(a));
     snprintf(cut, sizeof cut, "%s", a->step->name);
     hone_text_printf(text, "%4d %10.2f %-5s %5zu %6d %8s  %-48s %s%s%s\n", a->number, a->step->predicted_ns / 1e3, a->step->precision, a->n, f.n, lead, cut,
-                     a->step->tactic, a->step->staleness ? " " : "", stale_words[a->step->staleness]);
+                     a->step->tactic, *kind ? " " : "", kind);
     return status;
 }
 
@@ -218,6 +227,8 @@ static void json_candidate(const hone_ranked *r, hone_json *json)
     hone_json_int(json, "measurements", r->measurements);
     hone_json_bool(json, "tied", r->tied);
     hone_json_int(json, "staleness", r->staleness);
+    if (r->rescaled > 0) hone_json_real(json, "rescaled", r->rescaled);
+    if (r->rescaled > 0) hone_json_text(json, "depends", r->depends);
     hone_json_text(json, "mode", r->mode);
     hone_json_text(json, "evidence", id);
     hone_json_close(json, '}');

@@ -19,6 +19,7 @@
 #define TRIAL_RUNS 5                   // verifying, at worst twice, and a warm-up, beside the samples
 #define HOST_NS_PER_BYTE 100           // copying and comparing, on top of running
 #define HOPELESS_ESTIMATE 10           // an own estimate this far above the best measured time is believed
+#define MEDIAN_DEVIATION 1.86          // of a median of n normal samples, in units of their median deviation over the root of n
 #define TOP 3                          // of whom the compiled code is stored
 
 typedef struct contest {
@@ -434,6 +435,52 @@ out:
     clear(c);
     hone_free(c);
     return status ? status : kept;
+}
+
+// ---- tactics that somebody names
+
+static hone_status add_named(contest *c, const hone_timed *wanted)
+{
+    hone_entrant entrant = {.racer = -1, .estimate_ns = wanted->expect_ns, .tactic = hone_strdup(wanted->tactic)};
+    if (!entrant.tactic || hone_grow(&c->entrants, c->n, &c->capacity, sizeof *c->entrants, ENTRANTS_MAX)) {
+        hone_free(entrant.tactic);
+        return HONE_NO_MEMORY;
+    }
+    snprintf(entrant.source, sizeof entrant.source, "%.*s", (int)strcspn(wanted->tactic, ".@ "), wanted->tactic);
+    c->entrants[c->n++] = entrant;
+    return HONE_OK;
+}
+
+static hone_status enter_named(contest *c, hone_timed *wanted, size_t n)
+{
+    hone_status status = HONE_OK;
+    for (size_t k = 0; k < n && !status; k++) status = add_named(c, &wanted[k]);
+    for (size_t k = 0; k < c->n && !status && !c->is_over && !c->is_refused; k++) {
+        hone_entrant *e = &c->entrants[k];
+        if (hone_tune_is_over(c->tune)) c->is_over = true;
+        else status = enter(c, e);
+        wanted[k].is_timed = e->answer || c->is_refused;       // a problem that is refused fails all of its tactics
+        if (e->racer < 0) continue;
+        const hone_racer *racer = &c->race.racers[e->racer];
+        wanted[k].median_ns = racer->median;
+        wanted[k].noise = MEDIAN_DEVIATION * hone_stats_mad(racer->samples, racer->n) / sqrt((double)racer->n) / racer->median;
+    }
+    return status;
+}
+
+hone_status hone_contest_time(hone_tune *t, int64_t number, const char *problem, hone_timed *wanted, size_t n, int samples)
+{
+    contest *c = hone_alloc(sizeof *c);
+    if (!c) return HONE_NO_MEMORY;
+    hone_status status = init(c, t, number, problem);
+    c->race.rules.first = samples;
+    c->race.rules.hopeless = INFINITY;     // nobody is out: all are worth their samples
+    if (!status) status = enter_named(c, wanted, n);
+    if (!status && c->race.n) status = store_artifacts(c);
+    for (size_t k = 0; k < c->n && !status; k++) status = store_entrant(c, &c->entrants[k]);
+    clear(c);
+    hone_free(c);
+    return status;
 }
 
 // ---- the launch gap

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "tuner/ahead.h"
 #include "tuner/expect.h"
+#include "tuner/needs.h"
 #include "tuner/sweep.h"
 #include "tuner/tune_priv.h"
 
@@ -30,12 +31,6 @@ static const struct rates *rates_of(const char *kind)
 
 // ---- what is known, sorted by problem
 
-typedef struct need {
-    char *problem;                     // owned
-    char network[HONE_ID_TEXT];
-    int64_t times;
-} need;
-
 typedef struct past {
     char *problem;                     // owned
     char source[16];                   // what it took to try its tactics; "": to time them
@@ -48,21 +43,10 @@ typedef struct prices {
     hone_tune_scope scope;
     const struct rates *rates;
     hone_race_rules rules;
-    need *needs;
-    size_t n_needs, needs_capacity;
+    hone_needs needs;
     past *pasts;
     size_t n_pasts, pasts_capacity;
 } prices;
-
-static hone_status add_need(void *user, const char *network, const char *problem, int64_t times)
-{
-    prices *p = user;
-    if (hone_grow(&p->needs, p->n_needs, &p->needs_capacity, sizeof *p->needs, ROWS_MAX)) return HONE_NO_MEMORY;
-    need *added = &p->needs[p->n_needs];
-    *added = (need){.problem = hone_strdup(problem), .times = times};
-    snprintf(added->network, sizeof added->network, "%.64s", network);
-    return added->problem ? (p->n_needs++, HONE_OK) : HONE_NO_MEMORY;
-}
 
 static hone_status add_own_needs(prices *p)
 {
@@ -71,7 +55,7 @@ static hone_status add_own_needs(prices *p)
         char digest[HONE_ID_TEXT];
         hone_id_print(&network->digest, digest);
         for (size_t k = 0; k < network->n; k++) {
-            hone_status status = add_need(p, digest, network->needs[k].problem, network->needs[k].times);
+            hone_status status = hone_needs_add(&p->needs, digest, network->needs[k].problem, network->needs[k].times);
             if (status != HONE_OK) return status;
         }
     }
@@ -102,13 +86,6 @@ static hone_status add_past(void *user, const hone_history *history)
     return added->problem ? (p->n_pasts++, HONE_OK) : HONE_NO_MEMORY;
 }
 
-static int by_need(const void *a, const void *b)
-{
-    const need *x = a, *y = b;
-    int order = strcmp(x->problem, y->problem);
-    return order ? order : strcmp(x->network, y->network);
-}
-
 static int by_past(const void *a, const void *b)
 {
     const past *x = a, *y = b;
@@ -116,38 +93,23 @@ static int by_past(const void *a, const void *b)
     return order ? order : strcmp(x->source, y->source);
 }
 
-// The first of the rows with this problem, or where it would be.
-static size_t find(const void *rows, size_t n, size_t row_bytes, const char *problem)
+// The first of the pasts with this problem, or where it would be.
+static size_t find_past(const prices *p, const char *problem)
 {
-    size_t low = 0, high = n;
+    size_t low = 0, high = p->n_pasts;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strcmp(*(char *const *)((const char *)rows + middle * row_bytes), problem) < 0) low = middle + 1;
+        if (strcmp(p->pasts[middle].problem, problem) < 0) low = middle + 1;
         else high = middle;
     }
     return low;
-}
-
-// Two networks that share a problem both need it; one that several layers or precisions name needs it once.
-static double uses_of(const prices *p, const char *problem)
-{
-    double uses = 0;
-    size_t at = find(p->needs, p->n_needs, sizeof *p->needs, problem);
-    while (at < p->n_needs && !strcmp(p->needs[at].problem, problem)) {
-        const char *network = p->needs[at].network;
-        int64_t most = 0;
-        for (; at < p->n_needs && !strcmp(p->needs[at].problem, problem) && !strcmp(p->needs[at].network, network); at++)
-            if (p->needs[at].times > most) most = p->needs[at].times;
-        uses += (double)most;
-    }
-    return uses > 0 ? uses : 1;
 }
 
 // Of several runs the longest: a shorter one went on where another had stopped. 0: it was never tuned.
 static double past_seconds(const prices *p, const char *problem)
 {
     double sum = 0;
-    size_t at = find(p->pasts, p->n_pasts, sizeof *p->pasts, problem);
+    size_t at = find_past(p, problem);
     while (at < p->n_pasts && !strcmp(p->pasts[at].problem, problem)) {
         const char *source = p->pasts[at].source;
         double most = 0;
@@ -223,7 +185,7 @@ static hone_status price(const prices *p, hone_store *store, hone_sweep_problem 
     hone_status status;
     HONE_TRY(hone_problem_parse(at->spelling, problem));
     HONE_TRY(current_ns(p, store, problem, at->spelling, &now_ns));
-    at->gain_ns = rounded(uses_of(p, at->spelling) * fmax(0, now_ns - hone_roofline_ns(problem, &p->target)), 1);
+    at->gain_ns = rounded(fmax(1, hone_needs_uses(&p->needs, at->spelling)) * fmax(0, now_ns - hone_roofline_ns(problem, &p->target)), 1);
     at->seconds = past_seconds(p, at->spelling);
     if (!(at->seconds > 0)) HONE_TRY(estimate_seconds(p, problem, &at->seconds));
     at->seconds = fmax(0.001, rounded(at->seconds, 1000));
@@ -239,16 +201,14 @@ hone_status hone_sweep_price(hone_sweep *sweep, hone_store *store)
     p.rates = rates_of(p.scope.kind);
     p.rules = hone_contest_rules(p.scope.effort, p.scope.kind);
     HONE_TRY(hone_target_parse(sweep->device, &p.target));
-    HONE_TRY(hone_store_each_need(store, add_need, &p));
     HONE_TRY(add_own_needs(&p));
+    HONE_TRY(hone_needs_collect(&p.needs, store));
     HONE_TRY(hone_store_each_history(store, sweep->device, HONE_MODE_COLD, add_past, &p));
-    if (p.n_needs) qsort(p.needs, p.n_needs, sizeof *p.needs, by_need);
     if (p.n_pasts) qsort(p.pasts, p.n_pasts, sizeof *p.pasts, by_past);
     for (size_t k = 0; k < sweep->n; k++) HONE_TRY(price(&p, store, &sweep->problems[k]));
 out:
-    for (size_t k = 0; k < p.n_needs; k++) hone_free(p.needs[k].problem);
     for (size_t k = 0; k < p.n_pasts; k++) hone_free(p.pasts[k].problem);
-    hone_free(p.needs);
+    hone_needs_clear(&p.needs);
     hone_free(p.pasts);
     return status;
 }

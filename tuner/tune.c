@@ -142,6 +142,15 @@ static hone_status spell(const char *text, char **spelling)
     return status;
 }
 
+bool hone_tune_spells(const char *problem)
+{
+    char *spelling;
+    if (spell(problem, &spelling)) return false;
+    bool same = !strcmp(spelling, problem);
+    hone_free(spelling);
+    return same;
+}
+
 static int by_text(const void *a, const void *b)
 {
     return strcmp(**(char *const *const *)a, **(char *const *const *)b);
@@ -230,6 +239,19 @@ hone_status hone_tune_problems(hone_tune *t, const char *const *problems, size_t
     hone_status kept = hone_ledger_flush(&t->ledger);
     clear_todo(t);
     hone_tune_say(t, "");
+    return status ? status : kept;
+}
+
+hone_status hone_tune_walk(hone_tune *t, const char *const *problems, size_t count, hone_problem_each each, void *user)
+{
+    hone_status status = prepare(t, problems, count, false);
+    for (t->at = 0; t->at < t->n_todo && !status && !hone_tune_is_over(t); t->at++) {
+        hone_tune_say(t, t->todo[t->at]);
+        status = each(user, t->numbers[t->at], t->todo[t->at]);
+        if (t->ledger.status) status = hone_ledger_flush(&t->ledger);
+    }
+    hone_status kept = hone_ledger_flush(&t->ledger);
+    clear_todo(t);
     return status ? status : kept;
 }
 

@@ -73,12 +73,26 @@ bool hone_tune_is_over(hone_tune *tune);           // stopped or out of time; th
 const char *hone_tune_mode(const hone_tune *tune);
 hone_effort hone_tune_effort(const hone_tune *tune);
 void hone_tune_say(hone_tune *tune, const char *what);
+// Whether a database's problem is one that this hone knows, and spells so: another can be asked of no worker.
+bool hone_tune_spells(const char *problem);
+// Calls back for each of some problems, in their order and each once, covered or not; the worker gets ready for those ahead. Stops when over.
+typedef hone_status (*hone_problem_each)(void *user, int64_t number, const char *problem);
+hone_status hone_tune_walk(hone_tune *tune, const char *const *problems, size_t count, hone_problem_each each, void *user);
 // Restarts the worker if need be and tells it what comes.
 hone_status hone_tune_ready(hone_tune *tune);
 
 hone_race_rules hone_contest_rules(hone_effort effort, const char *kind);       // but for the seed
 // Tunes one problem of number `number`. Failures of candidates and of the problem itself are results.
 hone_status hone_contest_run(hone_tune *tune, int64_t number, const char *problem);
+typedef struct hone_timed {            // a tactic to be timed, and what came of it
+    const char *tactic;                // borrowed
+    double expect_ns;
+    double median_ns;                  // 0 it failed
+    double noise;                      // deviation of the median, as a part of it
+    bool is_timed;                     // else stopped before
+} hone_timed;
+// Verifies and times tactics that somebody names, `samples` of each.
+hone_status hone_contest_time(hone_tune *tune, int64_t number, const char *problem, hone_timed *wanted, size_t n, int samples);
 hone_status hone_contest_gap(hone_tune *tune, int64_t number, const char *problem);
 hone_status hone_contest_list(hone_tune *tune, int64_t number, const char *problem, hone_candidate_each each, void *user);
 // Which sources of a problem were tried before; *all: every wanted one.

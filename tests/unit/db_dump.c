@@ -185,7 +185,10 @@ static void every_table_travels(void **state)
     hone_row batch = {.values = {writer, hone_cell_int(INT64_MAX), id, none}};
     hone_row ruling = {.values = {writer, hone_cell_int(4), hone_cell_text("promote"), id, word, hone_cell_int(5), none}};
     int64_t added;
+    hone_recheck recheck = {.run = fixture_put_run(here->store, 9), .device = H200, .family = "cudnn gemm f16", .depends = "cudnn=9.19.0", .now = "cudnn=9.20.0",
+                            .mode = "single cold", .decision = HONE_RECHECK_RESCALE, .scale = 0.85, .low = 0.84, .high = 0.86, .timed = 3};
     put_any(here->store, HONE_FACT_CALIBRATION, &calibration);
+    OK(hone_store_put_recheck(here->store, &recheck));
     OK(hone_store_begin(here->store));
     OK(hone_signed_put(here->store, &key, HONE_FACT_BATCH, &batch));
     OK(hone_store_end(here->store, hone_signed_put(here->store, &key, HONE_FACT_RULING, &ruling)));

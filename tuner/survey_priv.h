@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A survey's parts: survey.c gathers, judges and asks; survey_conclude.c puts what was decided.
+#ifndef HONE_TUNER_SURVEY_PRIV_H
+#define HONE_TUNER_SURVEY_PRIV_H
+
+#include "base/arena.h"
+#include "tuner/survey.h"
+
+typedef struct hone_survey_record {
+    hone_survey_item is;
+    double now_ns;                 // 0 not timed
+    double before_noise, now_noise;    // deviations, as parts of the times
+    bool has_failed;
+    int family;                    // -1: it rests on nothing that changed
+    size_t problem;
+    double size, key;              // for the draw: the smaller key first
+} hone_survey_record;
+
+typedef struct hone_survey_problem {
+    const char *spelling;
+    size_t from, to;               // its records, but for those that stand for tuning it anew
+    double uses, best_ns;          // best_ns: of all that is known, before or now
+    double anew_ns;                // the best of what tuning it anew found; 0 none
+} hone_survey_problem;
+
+typedef struct hone_survey_kin {   // a family at work
+    hone_survey_family is;
+    size_t from, to;               // in `drawn`
+    size_t wanted;                 // records of the first sample; more where they disagree
+    size_t drawable;               // records that networks need
+    double middle, spread;         // of the logarithms of ratios
+    double library;                // the middle of the middles of all families that rest on the same versions
+    bool is_gone;                  // nothing of it works now
+    int parent;                    // of what is offered anew, the family whose source offers it; else -1
+} hone_survey_kin;
+
+struct hone_survey {
+    hone_survey_rules rules;
+    hone_arena *arena;
+    char *device, *toolchain, *mode;           // in the arena
+    hone_survey_record *records;   // owned, as the next four
+    size_t n_records, records_capacity;
+    hone_survey_problem *problems; // sorted by spelling
+    size_t n_problems, problems_capacity;
+    hone_survey_kin *kin;
+    size_t n_kin, kin_capacity;
+    size_t *drawn;                 // record numbers, those of one family together, in the order of the draw
+    size_t n_drawn;
+    hone_survey_family *told;      // owned: the answer of hone_survey_families
+    double *room, *noise;          // owned: a family's ratios, and how far each may be off
+    double total_ns;               // the networks' time
+};
+
+void hone_survey_judge(hone_survey *survey);        // from all that was told
+// What a build may reckon with; INFINITY when the record may not be used.
+double hone_survey_usable_ns(const hone_survey *survey, const hone_survey_record *record);
+
+#endif
