@@ -2,7 +2,6 @@
 // Merging is set union: each fact whose id is not there is put, after its content was held against its id.
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "db/batch_priv.h"
@@ -128,12 +127,6 @@ out:
     return status;
 }
 
-static bool is_same_file(const hone_store *a, const hone_store *b)
-{
-    struct stat x, y;
-    return a == b || (!stat(a->path, &x) && !stat(b->path, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino);
-}
-
 // A merge dirties pages all over the index of ids: with 64 MiB of cache a quarter of 500,000 rows' time went into writing them twice.
 #define CACHE_WHILE_MERGING "PRAGMA cache_size = -262144"
 #define CACHE_USUAL "PRAGMA cache_size = -65536"
@@ -147,7 +140,7 @@ hone_status hone_store_merge(hone_store *store, hone_store *from, int64_t *added
     if (status == HONE_OK) status = hone_store_begin(store);
     if (status != HONE_OK) return status;
     for (hone_store *at = from; at && status == HONE_OK; at = at->under)
-        if (!is_same_file(store, at)) status = merge_layer(store, at, &new_rows);
+        if (!hone_store_is_same_file(store, at)) status = merge_layer(store, at, &new_rows);
     if (status == HONE_OK && new_rows) status = hone_trust_settle(store);
     status = hone_store_end(store, status);
     if (status == HONE_OK) status = hone_store_exec(store, CACHE_USUAL);
