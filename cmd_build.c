@@ -11,18 +11,19 @@
 #include "base/json.h"
 #include "base/task.h"
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_worklist.h"
-#include "db/exchange.h"
 #include "engine/build.h"
 #include "engine/graph.h"
 
 enum {
-    PINS_MAX = 256, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_STRICT, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN,
-    KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_HUB, KEY_TOKEN_FILE, KEY_CA, KEY_SNAPSHOT
+    PINS_MAX = 256, KEY_STRICT = 256, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN, KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_SNAPSHOT
 };
 
 typedef struct request {
-    const char *model, *output, *db, *device, *precision, *shapes, *toolchain, *snapshot;
+    const char *model, *output, *toolchain, *snapshot;
+    hone_cmd_network network;
+    hone_layers layers;
     hone_remote_options hub;       // url NULL: none
     char hub_device[256], hub_toolchain[512];      // what the hub calls them
     bool strict, stale, approximate, json;
@@ -34,13 +35,6 @@ typedef struct request {
 
 static const struct argp_option options[] = {
     {"output", 'o', "PLAN", 0, "The plan to write", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a device's full spelling, or a word that names one device of the database (h200)", 0},
-    {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16; the first is the one asked for, the others may stand in (default fp32)", 0},
-    {"db", KEY_DB, "DB", 0, "The database, and nothing else (default: the user's own over the bundled one)", 0},
-    {"hub", KEY_HUB, "URL", 0, "A hub to read from, and nothing else: https://HOST[:PORT]", 0},
-    {"token-file", KEY_TOKEN_FILE, "FILE", 0, "Holds the token for the hub (default: $HONE_HUB_TOKEN)", 0},
-    {"ca", KEY_CA, "FILE", 0, "Certificates in PEM that the hub's must be signed by (default: the system's)", 0},
-    {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims: x:1x3x640x640", 0},
     {"strict", KEY_STRICT, 0, 0, "What the database lacks is printed as a work list for `hone tune -`, with exit code 5 and no plan", 0},
     {"pin", KEY_PIN, "LAYER=TACTIC", 0, "Runs a layer by this tactic; may be given again", 0},
     {"lanes", KEY_LANES, "N", 0, "Steps that may overlap, 1 to 16 (default: 4 on a GPU, 1 on a CPU)", 0},
@@ -66,10 +60,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
-        {'o', &asked->output}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_DB, &asked->db},
-        {KEY_SHAPES, &asked->shapes}, {KEY_TOOLCHAIN, &asked->toolchain},
-        {KEY_HUB, &asked->hub.url}, {KEY_TOKEN_FILE, &asked->hub.token_file}, {KEY_CA, &asked->hub.ca_file},
-        {KEY_SNAPSHOT, &asked->snapshot},
+        {'o', &asked->output}, {KEY_TOOLCHAIN, &asked->toolchain}, {KEY_SNAPSHOT, &asked->snapshot},
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_STRICT, &asked->strict}, {KEY_STALE, &asked->stale}, {KEY_APPROXIMATE, &asked->approximate}, {KEY_JSON, &asked->json},
@@ -80,6 +71,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (flags[k].key == key) return *flags[k].to = true, 0;
     int64_t lanes;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &asked->network;
+        state->child_inputs[1] = &asked->layers;
+        state->child_inputs[2] = &asked->hub;
+        return 0;
     case KEY_PIN: return add_pin(asked, argument, state), 0;
     case KEY_LANES:
         if (!hone_cmd_int(argument, 1, 16, &lanes)) argp_error(state, "--lanes wants a number from 1 to 16, not '%s'", argument);
@@ -91,8 +87,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (asked->model) argp_error(state, "one MODEL.onnx at a time");
         return asked->model = argument, 0;
     case ARGP_KEY_END:
-        if (!asked->model || !asked->output || !asked->device) argp_error(state, "MODEL.onnx, -o PLAN and --device DEVICE are needed");
-        if (asked->db && asked->hub.url) argp_error(state, "either --db or --hub is read, not both");
+        if (!asked->model || !asked->output || !asked->network.device) argp_error(state, "MODEL.onnx, -o PLAN and --device DEVICE are needed");
+        if (asked->layers.count && asked->hub.url) argp_error(state, "either --db or --hub is read, not both");
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -220,7 +216,7 @@ static hone_status fetch(request *asked, hone_remote *remote, const hone_graph *
     hone_worklist list = {0};
     char toolchain[512];
     hone_status status;
-    HONE_TRY(hone_precision_set_parse(asked->precision, &precisions));
+    HONE_TRY(hone_precision_set_parse(asked->network.precision, &precisions));
     HONE_TRY(hone_target_parse(asked->hub_device, &target));
     HONE_TRY(hone_build_questions(graph, &target, &precisions, add_problem, &list));
     HONE_TRY(hone_remote_evidence(remote, asked->hub_device, asked->approximate, (const char *const *)list.problems, list.count, store, toolchain));
@@ -236,14 +232,14 @@ static hone_status open_hub(request *asked, const hone_graph *graph, hone_store 
     char spelling[512];
     bool found;
     hone_status status;
-    HONE_TRY(hone_cmd_find_named(asked->device, asked->hub_device, asked->hub_toolchain, &found));
+    HONE_TRY(hone_cmd_find_named(asked->network.device, asked->hub_device, asked->hub_toolchain, &found));
     HONE_TRY(hone_remote_open(&asked->hub, &remote));
     if (!found) {
-        HONE_TRY(hone_remote_target(remote, asked->device, spelling));
+        HONE_TRY(hone_remote_target(remote, asked->network.device, spelling));
         snprintf(asked->hub_device, sizeof asked->hub_device, "%.255s", spelling);
     }
     HONE_TRY(fetch(asked, remote, graph, store));
-    asked->device = asked->hub_device;
+    asked->network.device = asked->hub_device;
     if (!asked->toolchain && *asked->hub_toolchain) asked->toolchain = asked->hub_toolchain;
 out:
     hone_remote_close(remote);
@@ -255,8 +251,8 @@ out:
 static hone_status settle(const request *asked, hone_store *store, char spelling[256], char toolchain[512], hone_build_options *build)
 {
     hone_target target;
-    hone_status status = hone_precision_set_parse(asked->precision, &build->precisions);
-    if (status == HONE_OK) status = hone_cmd_find_target(store, asked->device, spelling, toolchain);
+    hone_status status = hone_precision_set_parse(asked->network.precision, &build->precisions);
+    if (status == HONE_OK) status = hone_cmd_find_target(store, asked->network.device, spelling, toolchain);
     if (status == HONE_OK) status = hone_target_parse(spelling, &target);
     if (status != HONE_OK) return status;
     build->device = spelling;
@@ -304,27 +300,27 @@ static hone_status build(const request *asked, hone_store *store, const hone_gra
 }
 
 typedef struct opening {
-    const char *path;
+    const hone_layers *layers;
     hone_store *store;
 } opening;
 
 static hone_status open_store(void *user)
 {
     opening *o = user;
-    return hone_store_open_default(o->path, false, &o->store);
+    return hone_store_open_layers(o->layers, HONE_STORE_READ, &o->store);
 }
 
 // The database is opened, and checked whole, beside the reading of the network. A hub is asked about a network that has been read.
 static hone_status read_both(request *asked, hone_store **store, hone_graph **graph)
 {
     if (asked->hub.url) {
-        hone_status status = hone_cmd_import(asked->model, asked->shapes, graph);
+        hone_status status = hone_cmd_import(asked->model, asked->network.shapes, graph);
         return status == HONE_OK ? open_hub(asked, *graph, store) : status;
     }
     hone_task task;
-    opening o = {.path = asked->db};
+    opening o = {.layers = &asked->layers};
     hone_task_start(&task, open_store, &o);
-    hone_status imported = hone_cmd_import(asked->model, asked->shapes, graph);
+    hone_status imported = hone_cmd_import(asked->model, asked->network.shapes, graph);
     char *why = imported == HONE_OK ? NULL : hone_strdup(hone_error_text());
     hone_status opened = hone_task_wait(&task);
     *store = o.store;
@@ -359,10 +355,11 @@ out:
 
 int hone_cmd_build(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "MODEL.onnx", "Builds a plan from a network and a database.", 0, 0, 0};
+    static const struct argp_child children[] = {{&hone_cmd_network_argp, 0, 0, 0}, {&hone_cmd_layers_argp, 0, 0, 0}, {&hone_cmd_hub_argp, 0, 0, 0}, {0}};
+    static const struct argp argp = {options, parse, "MODEL.onnx", "Builds a plan from a network and a database.", children, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
-    asked->precision = "fp32";
+    asked->network.precision = "fp32";
     asked->workspace_bytes = -1;
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argv[0] = "hone build";

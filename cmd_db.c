@@ -11,18 +11,19 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "cmd.h"
+#include "cmd_options.h"
 #include "db/ruling.h"
 #include "db/store.h"
 #include "kernels/device.h"
 
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
-enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_DB, KEY_JSON, KEY_REASON, KEY_KEY,
+enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_JSON, KEY_REASON, KEY_KEY,
        KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP,
        KEY_DEVICE, KEY_TOOLCHAIN };
 
 typedef struct request {
-    const char *db;
+    hone_layers layers;
     const char *output;
     const char *files[FILES_MAX];
     size_t file_count;
@@ -33,11 +34,9 @@ typedef struct request {
 } request;
 
 static const struct argp_option info_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
 };
 static const struct argp_option dump_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
     {"output", 'o', "FILE", 0, "Write to FILE, compressed when its name ends with .zst (default: standard output)", 0},
     {"keep", KEY_KEEP, "N", 0, "Keep what builds need: the best N tactics of each source for each problem, their artifacts, all failures", 0},
     {"architecture", KEY_ARCHITECTURE, "NAME", 0, "Only what was measured on this architecture (sm_90)", 0},
@@ -46,19 +45,17 @@ static const struct argp_option dump_options[] = {
     {"strip-private", KEY_STRIP, 0, 0, "Leave out options of runs, notes, names of networks, rulings and plans", 0}, {0},
 };
 static const struct argp_option stale_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, or a word that names one device of the database (h200)", 0},
     {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to hold the records against (default: those of the device here)", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
 };
 static const struct argp_option trust_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
     {"reason", KEY_REASON, "TEXT", 0, "Why; kept in the ruling", 0},
     {"key", KEY_KEY, "FILE", 0, "The key that signs (default: writer.key in the data folder)", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
 };
 static const struct argp_option change_options[] = {
-    {"db", KEY_DB, "DB", 0, "The database that receives (default: the first argument); made when missing", 0}, {0},
+    {0},
 };
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -66,7 +63,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     request *asked = state->input;
     char *end;
     switch (key) {
-    case KEY_DB: asked->db = argument; return 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_JSON: asked->json = true; return 0;
     case KEY_REASON: asked->reason = argument; return 0;
     case KEY_KEY: asked->key = argument; return 0;
@@ -168,7 +165,7 @@ static hone_status run_info(request *asked)
     hone_store *store = NULL;
     hone_store_counts counts;
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     HONE_TRY(hone_store_count(store, &counts));
     status = (asked->json ? print_info_json : print_info)(store, &counts);
 out:
@@ -208,7 +205,7 @@ static hone_status run_dump(request *asked)
     hone_text text;      // whole before it is written: a slow reader of the output must not hold the database's lock
     hone_status status;
     hone_text_init(&text);
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     if (asked->part.architecture || asked->part.op || asked->part.network || asked->part.strip_private)
         HONE_TRY(hone_store_export(store, &asked->part, &part));
     HONE_TRY(hone_store_dump(part ? part : store, asked->keep, append, &text));
@@ -249,7 +246,7 @@ static hone_status add_files(const request *asked, hone_status (*add)(hone_store
     hone_text text;
     hone_status status;
     hone_text_init(&text);
-    HONE_TRY(hone_store_open(asked->db, HONE_STORE_CREATE, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &store));
     for (size_t i = 0; i < asked->file_count; i++) {
         int64_t added;
         HONE_TRY(add(store, asked->files[i], &added));
@@ -296,7 +293,7 @@ static hone_status run_check(request *asked)
     hone_text report;
     hone_status status;
     hone_text_init(&report);
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     status = hone_store_check(store, &report);
     if (status == HONE_OK || status == HONE_DAMAGED) {
         char sentence[1024];
@@ -337,7 +334,7 @@ static hone_status run_snapshot(request *asked)
     hone_id id;
     char digits[HONE_ID_TEXT];
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     HONE_TRY(hone_store_begin_read(store));
     status = hone_store_snapshot(store, &id);
     hone_store_end_read(store);
@@ -422,7 +419,7 @@ static hone_status run_stale(request *asked)
     char device[256], recorded[512], toolchain[512];
     hone_status status;
     if (!asked->device) return hone_fail(HONE_USAGE, "hone db stale wants --device DEVICE");
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     HONE_TRY(hone_cmd_find_target(store, asked->device, device, recorded));
     HONE_TRY(find_toolchain_now(asked, toolchain));
     status = print_stale(asked, store, device, toolchain);
@@ -501,7 +498,7 @@ static hone_status list_trust(const request *asked)
     hone_text text;
     hone_status status;
     hone_text_init(&text);
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     if (asked->json) {
         HONE_TRY(list_trust_json(store, &text));
     } else {
@@ -545,8 +542,7 @@ static hone_status run_trust(request *asked)
     hone_status status;
     if (!asked->file_count) return list_trust(asked);
     HONE_TRY(hone_key_open(asked->key, &key));
-    if (asked->db) HONE_TRY(hone_store_open(asked->db, HONE_STORE_WRITE, &store));
-    else HONE_TRY(hone_store_open_default(NULL, true, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_WRITE, &store));
     status = rule(asked, store, &key);
 out:
     hone_key_clear(&key);
@@ -560,30 +556,30 @@ static const struct verb {
     const char *name;
     hone_status (*run)(request *asked);
     struct argp argp;
-    bool changes;          // needs a database and files; the others take at most a database
+    bool changes;          // needs a database and files; the others read databases
     bool words;            // its arguments name no database
 } verbs[] = {
-    {"info", run_info, {info_options, parse, "[DB]", "What a database holds.", 0, 0, 0}, false, false},
-    {"dump", run_dump, {dump_options, parse, "[DB]", "The sorted, stable text of a database (docs/schema.md).", 0, 0, 0}, false, false},
-    {"load", run_load, {change_options, parse, "DB DUMP...", "Adds dumps, plain or .zst, to a database; every id is verified.", 0, 0, 0}, true, false},
-    {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", 0, 0, 0}, true, false},
-    {"check", run_check, {info_options, parse, "[DB]", "Verifies the file, every id and every reference.", 0, 0, 0}, false, false},
-    {"snapshot", run_snapshot, {info_options, parse, "[DB]", "The id of all that a build can depend on (build --snapshot).", 0, 0, 0}, false, false},
-    {"stale", run_stale, {stale_options, parse, "[DB]", "What was measured beside other library versions than a device has now, and which those are.", 0, 0, 0},
+    {"info", run_info, {info_options, parse, "[DB...]", "What a database holds.", hone_cmd_layers_child, 0, 0}, false, false},
+    {"dump", run_dump, {dump_options, parse, "[DB...]", "The sorted, stable text of a database (docs/schema.md).", hone_cmd_layers_child, 0, 0}, false, false},
+    {"load", run_load, {change_options, parse, "DB DUMP...", "Adds dumps, plain or .zst, to a database; every id is verified.", hone_cmd_layers_child, 0, 0}, true, false},
+    {"merge", run_merge, {change_options, parse, "DB FROM...", "Adds databases or dumps to a database: set union.", hone_cmd_layers_child, 0, 0}, true, false},
+    {"check", run_check, {info_options, parse, "[DB...]", "Verifies the file, every id and every reference.", hone_cmd_layers_child, 0, 0}, false, false},
+    {"snapshot", run_snapshot, {info_options, parse, "[DB...]", "The id of all that a build can depend on (build --snapshot).", hone_cmd_layers_child, 0, 0}, false, false},
+    {"stale", run_stale, {stale_options, parse, "[DB...]", "What was measured beside other library versions than a device has now, and which those are.", hone_cmd_layers_child, 0, 0},
      false, false},
     {"trust", run_trust, {trust_options, parse, "[VERB [ID]]", "Whose rows count, and which: lists writers and rulings, or makes a ruling (docs/schema.md). VERB is own, "
-                          "admit, empower, suspend, promote, quarantine or withdraw.", 0, 0, 0}, false, true},
+                          "admit, empower, suspend, promote, quarantine or withdraw.", hone_cmd_layers_child, 0, 0}, false, true},
 };
 
 static const char help[] =
     "Usage: hone db VERB [OPTION...] [FILE...]\n"
-    "  info [DB]           what a database holds\n"
-    "  dump [DB]           its sorted, stable text\n"
+    "  info [DB...]        what a database holds\n"
+    "  dump [DB...]        its sorted, stable text\n"
     "  load DB DUMP...     add dumps\n"
     "  merge DB FROM...    add databases or dumps\n"
-    "  check [DB]          verify the file, every id and every reference\n"
-    "  snapshot [DB]       the id of all that a build can depend on\n"
-    "  stale [DB]          what rests on other library versions than a device has now\n"
+    "  check [DB...]       verify the file, every id and every reference\n"
+    "  snapshot [DB...]    the id of all that a build can depend on\n"
+    "  stale [DB...]       what rests on other library versions than a device has now\n"
     "  trust [VERB [ID]]   whose rows count, and which\n"
     "`hone db VERB --help` says more.\n";
 
@@ -597,12 +593,13 @@ static const struct verb *find_verb(const char *name)
 static hone_status settle_database(const struct verb *verb, request *asked)
 {
     if (verb->words) return HONE_OK;
-    if (!asked->db && asked->file_count) {
-        asked->db = asked->files[0];
-        memmove(asked->files, asked->files + 1, --asked->file_count * sizeof *asked->files);
-    }
-    if (verb->changes && (!asked->db || !asked->file_count)) return hone_fail(HONE_USAGE, "hone db %s wants %s", verb->name, verb->argp.args_doc);
-    if (!verb->changes && asked->file_count) return hone_fail(HONE_USAGE, "hone db %s takes one database", verb->name);
+    hone_layers *layers = &asked->layers;
+    size_t named = verb->changes ? layers->count ? 0 : asked->file_count ? 1 : 0 : asked->file_count;
+    if (layers->count + named > HONE_LAYERS_MAX) return hone_fail(HONE_USAGE, "at most %d databases at once", HONE_LAYERS_MAX);
+    for (size_t k = 0; k < named; k++) layers->paths[layers->count++] = asked->files[k];
+    asked->file_count -= named;
+    memmove(asked->files, asked->files + named, asked->file_count * sizeof *asked->files);
+    if (verb->changes && (layers->count != 1 || !asked->file_count)) return hone_fail(HONE_USAGE, "hone db %s wants %s", verb->name, verb->argp.args_doc);
     return HONE_OK;
 }
 

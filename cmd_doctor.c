@@ -7,20 +7,20 @@
 #include "base/json.h"
 #include "base/thread.h"
 #include "cmd.h"
+#include "cmd_options.h"
 #include "kernels/device_cpu.h"
 #include "kernels/openblas.h"
 
-enum { KEY_DB = 256, KEY_JSON };
+enum { KEY_JSON = 256 };
 
 typedef struct request {
-    const char *db;
+    hone_layers layers;
     bool json;
     hone_text text;
     hone_json writer;
 } request;
 
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "DB", 0, "The database to look at (default: the user's own over the bundled one)", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0},
     {0},
 };
@@ -29,9 +29,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     switch (key) {
-    case KEY_DB: return asked->db = argument, 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_JSON: return asked->json = true, 0;
-    case ARGP_KEY_ARG: argp_error(state, "no argument is expected"); return 0;
+    case ARGP_KEY_ARG: argp_error(state, "no argument is expected, but '%s' is given", argument); return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
@@ -94,7 +94,7 @@ static void look_at_libraries(request *r)
 static hone_status look_at_stores(request *r)
 {
     hone_store *store = NULL;
-    hone_status status = hone_store_open_default(r->db, false, &store);
+    hone_status status = hone_store_open_layers(&r->layers, HONE_STORE_READ, &store);
     if (status != HONE_OK) return status;
     if (r->json) hone_json_open(&r->writer, "databases", '[');
     for (hone_store *at = store; at; at = hone_store_under(at)) look_at_store(r, at);
@@ -105,7 +105,7 @@ static hone_status look_at_stores(request *r)
 
 int hone_cmd_doctor(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "", "Prints libraries, versions, where each was found, and the database with its journal.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "", "Prints libraries, versions, where each was found, and the database with its journal.", hone_cmd_layers_child, 0, 0};
     request asked = {0};
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argv[0] = "hone doctor";

@@ -8,22 +8,21 @@
 #include "base/alloc.h"
 #include "base/json.h"
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_worklist.h"
 
-enum { KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_REPLAY, KEY_JSON };
+enum { KEY_REPLAY = 256, KEY_JSON };
 
 typedef struct request {
-    const char *model, *db, *device, *precision, *shapes;
+    const char *model;
+    hone_cmd_network network;
+    hone_layers layers;
     bool replay, json;
     hone_store *store;
     hone_text text;
 } request;
 
 static const struct argp_option options[] = {
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a full spelling, or a word that names one device of the database (default: cpu)", 0},
-    {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16 (default fp32)", 0},
-    {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims: x:1x3x640x640", 0},
-    {"db", KEY_DB, "DB", 0, "Without a MODEL: list the problems that this database has measured on the device", 0},
     {"replay", KEY_REPLAY, 0, 0, "Without a MODEL: print what was measured, for --device replay:FILE", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object, with how often each problem is asked for", 0},
     {0},
@@ -32,16 +31,16 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
-    const struct { int key; const char **to; } texts[] = {
-        {KEY_DB, &asked->db}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes},
-    };
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (texts[k].key == key) return *texts[k].to = argument, 0;
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = &asked->network;
+        state->child_inputs[1] = &asked->layers;
+        return 0;
+    }
     if (key == KEY_REPLAY) return asked->replay = true, 0;
     if (key == KEY_JSON) return asked->json = true, 0;
     if (key == ARGP_KEY_ARG && asked->model) argp_error(state, "one MODEL.onnx at a time");
     if (key == ARGP_KEY_ARG) return asked->model = argument, 0;
-    if (key == ARGP_KEY_END && !asked->model && !asked->db) argp_error(state, "a MODEL.onnx, or --db DB, is needed");
+    if (key == ARGP_KEY_END && !asked->model && !asked->layers.count) argp_error(state, "a MODEL.onnx, or --db DB, is needed");
     if (key == ARGP_KEY_END && asked->model && asked->replay) argp_error(state, "--replay prints what a database has measured: leave MODEL out");
     return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
 }
@@ -80,9 +79,9 @@ static hone_status list_network(request *asked, const char *device)
     hone_graph *graph = NULL;
     hone_worklist list = {0};
     hone_status status;
-    HONE_TRY(hone_precision_set_parse(asked->precision, &precisions));
+    HONE_TRY(hone_precision_set_parse(asked->network.precision, &precisions));
     HONE_TRY(hone_target_parse(device, &target));
-    HONE_TRY(hone_cmd_import(asked->model, asked->shapes, &graph));
+    HONE_TRY(hone_cmd_import(asked->model, asked->network.shapes, &graph));
     HONE_TRY(hone_worklist_add_graph(&list, graph, &target, &precisions));
     print_list(asked, &list);
 out:
@@ -130,16 +129,17 @@ out:
 
 int hone_cmd_problems(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "[MODEL.onnx]", "Prints the problems of a network, a work list for `hone tune -`.", 0, 0, 0};
-    request asked = {.device = "cpu", .precision = "fp32"};
+    static const struct argp argp = {options, parse, "[MODEL.onnx]", "Prints the problems of a network, a work list for `hone tune -`; without a "
+                                     "MODEL, those that the databases of --db have measured on the device.", hone_cmd_network_children, 0, 0};
+    request asked = {.network = {.device = "cpu", .precision = "fp32"}};
     char device[256], toolchain[512];
     hone_status status;
     argv[0] = "hone problems";
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argp_parse(&argp, argc, argv, 0, NULL, &asked);
     hone_text_init(&asked.text);
-    HONE_TRY(hone_store_open_default(asked.db, false, &asked.store));
-    HONE_TRY(hone_cmd_find_target(asked.store, asked.device, device, toolchain));
+    HONE_TRY(hone_store_open_layers(&asked.layers, HONE_STORE_READ, &asked.store));
+    HONE_TRY(hone_cmd_find_target(asked.store, asked.network.device, device, toolchain));
     HONE_TRY(asked.model ? list_network(&asked, device) : list_database(&asked, device, toolchain));
     if (asked.text.size) status = hone_cmd_print(&asked.text);
 out:

@@ -5,17 +5,13 @@
 #include "cmd_remote.h"
 
 static const struct argp_option options[] = {
-    {"db", HONE_KEY_DB, "DB", 0, "The database that receives, made when missing (default: the user's own)", 0},
-    {"hub", HONE_KEY_HUB, "URL", 0, "The hub: https://HOST[:PORT], or http:// on this machine", 0},
     {"from", HONE_KEY_PLACE, "STORE", 0, "In place of a hub a store: file:///DIR or s3://BUCKET/PREFIX", 0},
-    {"token-file", HONE_KEY_TOKEN_FILE, "FILE", 0, "Holds the token for the hub (default: $HONE_HUB_TOKEN)", 0},
-    {"ca", HONE_KEY_CA, "FILE", 0, "Certificates in PEM that the hub's must be signed by (default: the system's)", 0},
     {"json", HONE_KEY_JSON, 0, 0, "The summary as one JSON object", 0}, {0},
 };
 
 int hone_cmd_pull(int argc, char **argv)
 {
-    static const struct argp argp = {options, hone_cmd_remote_parse, "", "Takes from a hub or a store what a database lacks.", 0, 0, 0};
+    static const struct argp argp = {options, hone_cmd_remote_parse, "", "Takes from a hub or a store what a database lacks, which is made when missing.", hone_cmd_remote_children, 0, 0};
     hone_cmd_remote asked = {0};
     hone_store *store = NULL;
     hone_remote *remote = NULL;
@@ -24,7 +20,7 @@ int hone_cmd_pull(int argc, char **argv)
     argv[0] = "hone pull";
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argp_parse(&argp, argc, argv, 0, NULL, &asked);
-    HONE_TRY(hone_store_open_default(asked.db, true, &store));
+    HONE_TRY(hone_store_open_layers(&asked.db, HONE_STORE_CREATE, &store));
     HONE_TRY(hone_remote_open(&asked.place, &remote));
     HONE_TRY(hone_pull(store, remote, &done));
     status = hone_cmd_remote_say(&asked, "taken", &done);

@@ -5,13 +5,9 @@
 #include "cmd_remote.h"
 
 static const struct argp_option options[] = {
-    {"db", HONE_KEY_DB, "DB", 0, "The database (default: the user's own)", 0},
-    {"hub", HONE_KEY_HUB, "URL", 0, "The hub that receives: https://HOST[:PORT], or http:// on this machine", 0},
     {"to", HONE_KEY_PLACE, "STORE", 0, "In place of a hub a store: file:///DIR or s3://BUCKET/PREFIX", 0},
     {"rulings", HONE_KEY_RULINGS, 0, 0, "Rulings in what is sent are to count; needs a token with the scope promote", 0},
     {"key", HONE_KEY_KEY, "FILE", 0, "The key that signs (default: writer.key in the user's data folder; made when missing)", 0},
-    {"token-file", HONE_KEY_TOKEN_FILE, "FILE", 0, "Holds the token for the hub (default: $HONE_HUB_TOKEN)", 0},
-    {"ca", HONE_KEY_CA, "FILE", 0, "Certificates in PEM that the hub's must be signed by (default: the system's)", 0},
     {"json", HONE_KEY_JSON, 0, 0, "The summary as one JSON object", 0}, {0},
 };
 
@@ -19,7 +15,7 @@ enum { BATCH_ROWS = 1000 };      // about 100 kB on the way: small enough to be 
 
 int hone_cmd_push(int argc, char **argv)
 {
-    static const struct argp argp = {options, hone_cmd_remote_parse, "", "Sends what a hub or a store lacks of a database.", 0, 0, 0};
+    static const struct argp argp = {options, hone_cmd_remote_parse, "", "Sends what a hub or a store lacks of a database.", hone_cmd_remote_children, 0, 0};
     hone_cmd_remote asked = {0};
     hone_key key = {0};
     hone_store *store = NULL;
@@ -30,7 +26,7 @@ int hone_cmd_push(int argc, char **argv)
     argv[0] = "hone push";
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argp_parse(&argp, argc, argv, 0, NULL, &asked);
-    HONE_TRY(asked.db ? hone_store_open(asked.db, HONE_STORE_WRITE, &store) : hone_store_open_default(NULL, true, &store));
+    HONE_TRY(hone_store_open_layers(&asked.db, HONE_STORE_WRITE, &store));
     HONE_TRY(hone_remote_open(&asked.place, &remote));
     HONE_TRY(hone_key_open(asked.key_file, &key));
     HONE_TRY(hone_batch_make(store, &key, BATCH_ROWS, &made));

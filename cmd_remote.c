@@ -8,19 +8,26 @@
 #include "base/json.h"
 #include "cmd.h"
 
+const struct argp_child hone_cmd_remote_children[] = {{&hone_cmd_layers_argp, 0, 0, 0}, {&hone_cmd_hub_argp, 0, 0, 0}, {0}};
+
 error_t hone_cmd_remote_parse(int key, char *argument, struct argp_state *state)
 {
     hone_cmd_remote *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
-        {HONE_KEY_DB, &asked->db}, {HONE_KEY_HUB, &asked->place.url}, {HONE_KEY_PLACE, &asked->place.url}, {HONE_KEY_KEY, &asked->key_file},
-        {HONE_KEY_TOKEN_FILE, &asked->place.token_file}, {HONE_KEY_CA, &asked->place.ca_file},
+        {HONE_KEY_PLACE, &asked->place.url}, {HONE_KEY_KEY, &asked->key_file},
     };
-    if ((key == HONE_KEY_HUB || key == HONE_KEY_PLACE) && asked->place.url) argp_error(state, "one place at a time");
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = &asked->db;
+        state->child_inputs[1] = &asked->place;
+        return 0;
+    }
+    if (key == HONE_KEY_PLACE && asked->place.url) argp_error(state, "one place at a time");
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         if (texts[k].key == key) return *texts[k].to = argument, 0;
     if (key == HONE_KEY_RULINGS) return asked->rulings = true, 0;
     if (key == HONE_KEY_JSON) return asked->json = true, 0;
     if (key == ARGP_KEY_ARG) argp_error(state, "no argument is expected");
+    if (key == ARGP_KEY_END && asked->db.count > 1) argp_error(state, "one database at a time");
     if (key == ARGP_KEY_END && !asked->place.url) argp_error(state, "--hub URL, or a store, is needed");
     return key == ARGP_KEY_END ? 0 : ARGP_ERR_UNKNOWN;
 }

@@ -18,14 +18,15 @@
 #include "base/rng.h"
 #include "base/thread.h"
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_run.h"
 #include "engine/build.h"
 #include "profiler/clocks.h"
 #include "profiler/stats.h"
 
 // Four blocks a round, A B B A or B A A B. A difference of less than a thousandth of the inference is not looked for longer.
-enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 3, RESAMPLES = 1000, KEY_DB = 256, KEY_DEVICE,
-       KEY_PRECISION, KEY_SHAPES, KEY_LANES, KEY_TIME, KEY_SEED, KEY_MARGIN };
+enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 3, RESAMPLES = 1000, KEY_LANES = 256,
+       KEY_TIME, KEY_SEED, KEY_MARGIN };
 #define CLOSE 0.001
 
 typedef struct stage {                 // a plan, ready to run
@@ -41,7 +42,9 @@ typedef struct target {                // a problem of the plan, with all its st
 } target;
 
 typedef struct request {
-    const char *model, *db, *device, *precision, *shapes;
+    const char *model;
+    hone_cmd_network network;
+    hone_layers layers;
     int lanes;
     double time_s, margin_percent;
     int64_t seed;
@@ -61,10 +64,6 @@ typedef struct request {
 } request;
 
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "DB", 0, "The database that was tuned, and is added to (default: the user's own)", 0},
-    {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0 (default: cpu)", 0},
-    {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16, as for build (default fp32)", 0},
-    {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "As for build", 0},
     {"lanes", KEY_LANES, "N", 0, "As for build (default: 1 on a CPU, else 4)", 0},
     {"margin", KEY_MARGIN, "PERCENT", 0, "Compare tactics at most this much slower than the fastest in single launches (default 15)", 0},
     {"time", KEY_TIME, "SECONDS", 0, "Stop then; what was compared is kept (default 60)", 0},
@@ -75,14 +74,15 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
-    const struct { int key; const char **to; } texts[] = {
-        {KEY_DB, &asked->db}, {KEY_DEVICE, &asked->device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes}, {ARGP_KEY_ARG, &asked->model},
-    };
-    if (key == ARGP_KEY_ARG && asked->model) argp_error(state, "one MODEL.onnx at a time");
-    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
-        if (texts[k].key == key) return *texts[k].to = argument, 0;
     int64_t lanes;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &asked->network;
+        state->child_inputs[1] = &asked->layers;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (asked->model) argp_error(state, "one MODEL.onnx at a time");
+        return asked->model = argument, 0;
     case KEY_LANES:
         if (!hone_cmd_int(argument, 1, 16, &lanes)) argp_error(state, "--lanes wants a number from 1 to 16, not '%s'", argument);
         return asked->lanes = (int)lanes, 0;
@@ -363,11 +363,11 @@ out:
 static hone_status prepare(request *asked)
 {
     hone_status status;
-    HONE_TRY(hone_precision_set_parse(asked->precision, &asked->build.precisions));
-    HONE_TRY(hone_store_open_default(asked->db, true, &asked->store));
-    HONE_TRY(hone_device_open(asked->device, &asked->opened));
+    HONE_TRY(hone_precision_set_parse(asked->network.precision, &asked->build.precisions));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &asked->store));
+    HONE_TRY(hone_device_open(asked->network.device, &asked->opened));
     HONE_TRY(hone_clocks_check_idle(asked->opened));
-    HONE_TRY(hone_cmd_import(asked->model, asked->shapes, &asked->graph));
+    HONE_TRY(hone_cmd_import(asked->model, asked->network.shapes, &asked->graph));
     hone_target_print(&asked->opened->target, asked->spelling, sizeof asked->spelling);
     hone_cmd_network_name(asked->model, asked->name);
     asked->build.device = asked->spelling;
@@ -402,11 +402,11 @@ static void clear(request *asked)
 
 int hone_cmd_retime(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "MODEL.onnx", "Compares close tactics inside the network they are for.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "MODEL.onnx", "Compares close tactics inside the network they are for.", hone_cmd_network_children, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
-    asked->device = "cpu";
-    asked->precision = "fp32";
+    asked->network.device = "cpu";
+    asked->network.precision = "fp32";
     asked->time_s = 60;
     asked->margin_percent = 15;
     asked->seed = -1;

@@ -4,6 +4,7 @@
 #define HONE_CMD_SWEEP_H
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "tuner/sweep.h"
 
 enum { HONE_EXIT_NEVER = 42 };         // `sweep run`: the same again would fail the same way; a scheduler gives this shard up

@@ -12,7 +12,7 @@
 #include "kernels/device.h"
 
 enum {
-    FILES_MAX = 256, VARIANTS_MAX = 32, KEY_DB = 256, KEY_DEVICE, KEY_TOOLCHAIN, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_LEAST,
+    FILES_MAX = 256, VARIANTS_MAX = 32, KEY_DEVICE = 256, KEY_TOOLCHAIN, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_LEAST,
     KEY_SHARDS, KEY_JSON
 };
 
@@ -20,7 +20,8 @@ typedef struct request {
     const char *files[FILES_MAX], *precisions[VARIANTS_MAX], *shapes[VARIANTS_MAX];
     int n_files, n_precisions, n_shapes;
     bool fits[VARIANTS_MAX];           // the shapes that some network took
-    const char *folder, *db, *device, *toolchain;
+    const char *folder, *device, *toolchain;
+    hone_layers layers;
     double least_seconds;
     int64_t shards;
     bool json;
@@ -32,7 +33,6 @@ typedef struct request {
 
 static const struct argp_option options[] = {
     {"output", 'o', "DIR", 0, "The sweep's folder, made when missing; where the shards will run, too", 0},
-    {"db", KEY_DB, "DB", 0, "The database that says what is covered (default: the user's own over the bundled one)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, a full spelling, or a word that names one device of the database (default: cpu)", 0},
     {"toolchain", KEY_TOOLCHAIN, "TOOLCHAIN", 0, "The libraries that the shards will run with (default: those here, or the newest recorded for the device)", 0},
     {"precision", KEY_PRECISION, "LIST", 0, "Of fp32, tf32, fp16, bf16 (default fp32); several times: each is swept", 0},
@@ -74,7 +74,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     request *asked = state->input;
     switch (key) {
     case 'o': return asked->folder = argument, 0;
-    case KEY_DB: return asked->db = argument, 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_DEVICE: return asked->device = argument, 0;
     case KEY_TOOLCHAIN: return asked->toolchain = argument, 0;
     case KEY_PRECISION: return add_variant(argument, asked->precisions, &asked->n_precisions, state), 0;
@@ -298,7 +298,7 @@ static hone_status make(request *asked)
 {
     bool is_there = false;
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, false, &asked->store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &asked->store));
     HONE_TRY(find_device(asked));
     HONE_TRY(gather(asked));
     hone_sweep_join(&asked->sweep);
@@ -315,7 +315,7 @@ out:
 int hone_cmd_sweep_plan(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "MODEL.onnx|LIST...", "Lists what the database lacks for networks on one type of device, the greatest gain first, "
-                                     "cut into shards.", 0, 0, 0};
+                                     "cut into shards.", hone_cmd_layers_child, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
     asked->device = "cpu";

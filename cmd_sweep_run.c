@@ -18,10 +18,11 @@
 
 #define PUBLISH_NS 60000000000ll       // a killed shard loses at most this much where its database cannot lie in the sweep's folder
 
-enum { KEY_SHARD = 256, KEY_DB, KEY_DEVICE, KEY_SCRATCH, KEY_BUSY, KEY_VERBOSE, DUMP_LEVEL = 3 };
+enum { KEY_SHARD = 256, KEY_DEVICE, KEY_SCRATCH, KEY_BUSY, KEY_VERBOSE, DUMP_LEVEL = 3 };
 
 typedef struct request {
-    const char *folder, *db, *device, *scratch, *word;
+    const char *folder, *device, *scratch, *word;
+    hone_layers layers;                // what they cover is left out; they are not written
     bool busy, verbose;
     int64_t shard, of;                 // 0: all
     char command[512];
@@ -40,7 +41,6 @@ typedef struct request {
 
 static const struct argp_option options[] = {
     {"shard", KEY_SHARD, "I/N", 0, "This shard of the N (default: SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX + 1, or else all, one after the other)", 0},
-    {"db", KEY_DB, "DB", 0, "What it covers is left out; it is not written (default: the user's own over the bundled one)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0 (default: the first of the planned kind)", 0},
     {"scratch", KEY_SCRATCH, "FOLDER", 0, "Keep the database here and put dumps of it into DIR (default where DIR is on a network file system: TMPDIR or /tmp)", 0},
     {"busy", KEY_BUSY, 0, 0, "Tune although other work, or MPS, disturbs the device's times", 0},
@@ -52,8 +52,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
-        {KEY_SHARD, &asked->word}, {KEY_DB, &asked->db}, {KEY_DEVICE, &asked->device}, {KEY_SCRATCH, &asked->scratch}, {ARGP_KEY_ARG, &asked->folder},
+        {KEY_SHARD, &asked->word}, {KEY_DEVICE, &asked->device}, {KEY_SCRATCH, &asked->scratch}, {ARGP_KEY_ARG, &asked->folder},
     };
+    if (key == ARGP_KEY_INIT) return state->child_inputs[0] = &asked->layers, 0;
     if (key == ARGP_KEY_ARG && asked->folder) argp_error(state, "one sweep at a time");
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         if (texts[k].key == key) return *texts[k].to = argument, 0;
@@ -176,7 +177,7 @@ static hone_status open_database(request *asked)
     HONE_TRY(hone_store_open(asked->path, HONE_STORE_CREATE, &asked->store));
     if (asked->apart) HONE_TRY(take_up(asked));
     HONE_TRY(register_networks(asked));
-    HONE_TRY(hone_store_open_default(asked->db, false, &known));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known));
     hone_store_layer(asked->store, known);
 out:
     return status;
@@ -279,7 +280,7 @@ out:
 static hone_status look(request *asked, hone_shard_state *state)
 {
     hone_store *known = NULL;
-    hone_status status = hone_store_open_default(asked->db, false, &known);
+    hone_status status = hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known);
     if (status == HONE_OK) status = hone_sweep_look(&asked->sweep, asked->folder, asked->at, known, asked->covered, state);
     hone_store_close(known);
     return status;
@@ -340,7 +341,7 @@ static hone_status run(request *asked)
 int hone_cmd_sweep_run(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "DIR", "Tunes a shard of a sweep; the same command again goes on where it stopped. Exit codes: 0 all of it "
-                                     "is covered, 75 try again later, 42 do not: the same would come of it.", 0, 0, 0};
+                                     "is covered, 75 try again later, 42 do not: the same would come of it.", hone_cmd_layers_child, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
     hone_sweep_init(&asked->sweep);

@@ -12,12 +12,13 @@
 #include "cmd_sweep.h"
 #include "kernels/device.h"
 
-enum { GPUS_MAX = 64, KEY_SLURM = 256, KEY_K8S, KEY_LOCAL, KEY_PARALLEL, KEY_IMAGE, KEY_CLAIM, KEY_DB };
+enum { GPUS_MAX = 64, KEY_SLURM = 256, KEY_K8S, KEY_LOCAL, KEY_PARALLEL, KEY_IMAGE, KEY_CLAIM };
 enum { GPU_CPUS = 8, RETRIES = 5 };    // processors beside a GPU: they compile and compute references
 
 typedef struct request request;
 struct request {
-    const char *folder, *image, *claim, *db;
+    const char *folder, *image, *claim;
+    hone_layers layers;                // for each `hone sweep run` of the job
     hone_status (*print)(const request *asked, hone_text *text);
     int64_t parallel;                  // 0: all
     hone_sweep sweep;
@@ -34,7 +35,6 @@ static const struct argp_option options[] = {
     {"k8s", KEY_K8S, 0, 0, "An Indexed Job for kubectl apply", 0},
     {"local", KEY_LOCAL, 0, 0, "A shell script: a process for each GPU here of the planned type", 0},
     {"parallel", KEY_PARALLEL, "K", 0, "So many shards at a time (default: all that the scheduler has room for)", 0},
-    {"db", KEY_DB, "DB", 0, "For each `hone sweep run` of the job", 0},
     {"image", KEY_IMAGE, "IMAGE", 0, "With --k8s: the container that has hone", 0},
     {"claim", KEY_CLAIM, "NAME", 0, "With --k8s: the volume claim with the sweep at its root (default hone-sweep)", 0},
     {0},
@@ -49,7 +49,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LOCAL: return asked->print = print_local, 0;
     case KEY_IMAGE: return asked->image = argument, 0;
     case KEY_CLAIM: return asked->claim = argument, 0;
-    case KEY_DB: return asked->db = argument, 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_PARALLEL:
         if (!hone_cmd_int(argument, 1, HONE_SHARDS_MAX, &asked->parallel)) argp_error(state, "--parallel wants a number from 1 to %d, not '%s'", HONE_SHARDS_MAX, argument);
         return 0;
@@ -102,14 +102,15 @@ static void put_head(const request *asked, hone_text *text)
     hone_text_printf(text, "# Sweep %.12s: %d shards, about %.0f s, on %s\n", asked->id, asked->sweep.shards, hone_sweep_seconds(&asked->sweep, 0), asked->sweep.device);
 }
 
-static void put_run(const request *asked, hone_text *text)
+static void put_verb(const request *asked, const char *verb, hone_text *text)
 {
     put_word(text, asked->program);
-    hone_text_printf(text, " sweep run ");
+    hone_text_printf(text, " sweep %s ", verb);
     put_word(text, asked->path);
-    if (!asked->db) return;
-    hone_text_printf(text, " --db ");
-    put_word(text, asked->db);
+    for (int k = 0; k < asked->layers.count; k++) {
+        hone_text_printf(text, " --db ");
+        put_word(text, asked->layers.paths[k]);
+    }
 }
 
 // ---- Slurm
@@ -126,7 +127,7 @@ static hone_status print_slurm(const request *asked, hone_text *text)
     hone_text_printf(text, "#SBATCH --ntasks=1\n#SBATCH --cpus-per-task=%d\n%s#SBATCH --time=%d\n#SBATCH --signal=TERM@60\n#SBATCH --requeue\n"
                      "#SBATCH --open-mode=append\n\n", is_gpu(asked) ? GPU_CPUS : asked->target.threads, is_gpu(asked) ? "#SBATCH --gres=gpu:1\n" : "", minutes);
     hone_text_printf(text, "srun --ntasks=1 --cpus-per-task=\"$SLURM_CPUS_PER_TASK\" ");
-    put_run(asked, text);
+    put_verb(asked, "run", text);
     hone_text_printf(text, " --shard \"$SLURM_ARRAY_TASK_ID/%d\"\ncode=$?\n"
                      "# 75: the time was up, or the device was busy. The shard goes on where it stopped. 42: it would fail again.\n"
                      "if [ \"$code\" -eq 75 ] && [ \"${SLURM_RESTART_COUNT:-0}\" -lt %d ]; then\n"
@@ -154,9 +155,9 @@ static void put_container(const request *asked, hone_text *text)
     hone_text_printf(text, "      containers:\n      - name: hone\n        image: ");
     put_string(text, asked->image);
     hone_text_printf(text, "\n        command: [hone, sweep, run, /sweep");
-    if (asked->db) {
+    for (int k = 0; k < asked->layers.count; k++) {
         hone_text_printf(text, ", --db, ");
-        put_string(text, asked->db);
+        put_string(text, asked->layers.paths[k]);
     }
     hone_text_printf(text, "]\n        env:\n        - {name: HONE_CACHE, value: /tmp/hone}\n        resources:\n");
     if (is_gpu(asked)) hone_text_printf(text, "          requests: {cpu: %d}\n          limits: {nvidia.com/gpu: 1}\n", GPU_CPUS);
@@ -226,7 +227,7 @@ static void put_processors(hone_text *text, const cpu_set_t *cpus, int part, int
 static void put_process(const request *asked, hone_text *text, const char *device, const cpu_set_t *cpus, int part, int parts)
 {
     if (parts > 1) put_processors(text, cpus, part, parts);
-    put_run(asked, text);
+    put_verb(asked, "run", text);
     hone_text_printf(text, " --device %s &\npids=\"$pids $!\"\n", device);
 }
 
@@ -248,12 +249,8 @@ static hone_status print_local(const request *asked, hone_text *text)
         put_process(asked, text, name, &cpus, k, n);
     }
     hone_text_printf(text, "code=0\nfor pid in $pids; do\n    wait \"$pid\" || { was=$?; [ \"$was\" -eq 75 ] || code=42; }\ndone\n");
-    put_word(text, asked->program);
-    hone_text_printf(text, " sweep status ");
-    put_word(text, asked->path);
-    hone_text_printf(text, " --strict%s", asked->db ? " --db " : "");
-    if (asked->db) put_word(text, asked->db);
-    hone_text_printf(text, " && exit\n[ \"$code\" -ne 0 ] || code=75\nexit \"$code\"\n");
+    put_verb(asked, "status", text);
+    hone_text_printf(text, " --strict && exit\n[ \"$code\" -ne 0 ] || code=75\nexit \"$code\"\n");
     return hone_text_status(text);
 }
 
@@ -270,7 +267,7 @@ static hone_status find_paths(request *asked)
 
 int hone_cmd_sweep_script(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "DIR", "Prints a job that runs the shards of a sweep, one GPU each.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "DIR", "Prints a job that runs the shards of a sweep, one GPU each.", hone_cmd_layers_child, 0, 0};
     request asked = {.claim = "hone-sweep"};
     hone_text text;
     hone_status status;

@@ -9,14 +9,15 @@
 #include "base/json.h"
 #include "cmd_sweep.h"
 
-enum { KEY_DB = 256, KEY_JSON, KEY_LEFT, KEY_STRICT };
+enum { KEY_JSON = 256, KEY_LEFT, KEY_STRICT };
 
 typedef struct tally {
     int64_t problems, covered;
 } tally;
 
 typedef struct request {
-    const char *folder, *db;
+    const char *folder;
+    hone_layers layers;                // count as well
     bool json, left, strict;
     hone_store *store;
     hone_sweep sweep;
@@ -28,7 +29,6 @@ typedef struct request {
 } request;
 
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "DB", 0, "Counts as well (default: the user's own over the bundled one)", 0},
     {"left", KEY_LEFT, 0, 0, "Print the problems that are left, a work list for `hone tune -`", 0},
     {"strict", KEY_STRICT, 0, 0, "End with 5 when something is left", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0},
@@ -39,7 +39,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     switch (key) {
-    case KEY_DB: return asked->db = argument, 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_JSON: return asked->json = true, 0;
     case KEY_LEFT: return asked->left = true, 0;
     case KEY_STRICT: return asked->strict = true, 0;
@@ -205,7 +205,7 @@ static hone_status report(request *asked)
     hone_status status;
     hone_text_init(&text);
     HONE_TRY(hone_sweep_read(asked->folder, &asked->sweep));
-    HONE_TRY(hone_store_open_default(asked->db, false, &asked->store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &asked->store));
     asked->covered = hone_calloc(asked->sweep.n + 1, sizeof *asked->covered);
     asked->sorted = hone_calloc(asked->sweep.n + 1, sizeof *asked->sorted);
     asked->shards = hone_calloc((size_t)asked->sweep.shards + 1, sizeof *asked->shards);
@@ -224,7 +224,7 @@ out:
 
 int hone_cmd_sweep_status(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "DIR", "How far each shard and each network of a sweep is, and what is left.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "DIR", "How far each shard and each network of a sweep is, and what is left.", hone_cmd_layers_child, 0, 0};
     request asked = {0};
     hone_sweep_init(&asked.sweep);
     argp_parse(&argp, argc, argv, 0, NULL, &asked);

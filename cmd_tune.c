@@ -14,12 +14,13 @@
 #include "base/tty.h"
 #include "cmd.h"
 #include "cmd_tune.h"
+#include "cmd_options.h"
 #include "cmd_worklist.h"
 #include "db/ruling.h"
 #include "tuner/tune.h"
 
 enum {
-    FILES_MAX = 256, ROUNDS = 3, KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_WORKSPACE, KEY_TIME, KEY_SEED,
+    FILES_MAX = 256, ROUNDS = 3, KEY_DEVICE = 256, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_WORKSPACE, KEY_TIME, KEY_SEED,
     KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE, KEY_RECHECK, KEY_SPOT, KEY_SUSPEND
 };
 
@@ -33,7 +34,8 @@ typedef struct network {
 typedef struct request {
     const char *files[FILES_MAX];
     int n_files;
-    const char *db, *precision, *shapes;
+    hone_layers layers;
+    const char *precision, *shapes;
     hone_worker_options worker;
     double time_limit_s, floor_s;
     int64_t seed;
@@ -53,7 +55,6 @@ typedef struct request {
 } request;
 
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "DB", 0, "The database to fill; made when missing (default: the user's own)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0, replay:FILE (default: cpu)", 0},
     {"precision", KEY_PRECISION, "LIST", 0, "For networks, of fp32, tf32, fp16, bf16 (default fp32)", 0},
     {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims of networks: x:1x3x640x640", 0},
@@ -148,13 +149,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
-        {KEY_DB, &asked->db}, {KEY_DEVICE, &asked->worker.device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes},
+        {KEY_DEVICE, &asked->worker.device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes},
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_DRY, &asked->dry_run}, {KEY_JSON, &asked->json}, {KEY_COMPILE, &asked->compile_only}, {KEY_WARM, &asked->worker.warm},
         {KEY_BUSY, &asked->worker.busy}, {KEY_VERBOSE, &asked->verbose}, {KEY_RECHECK, &asked->recheck},
         {KEY_SPOT, &asked->spot_check}, {KEY_SUSPEND, &asked->suspend},
     };
+    if (key == ARGP_KEY_INIT) return state->child_inputs[0] = &asked->layers, 0;
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++)
         if (texts[k].key == key) return *texts[k].to = argument, 0;
     for (size_t k = 0; k < sizeof flags / sizeof *flags; k++)
@@ -379,7 +381,7 @@ static hone_status tune_all(request *asked)
     const char **problems = NULL;
     size_t count = 0;
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db, true, &asked->store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &asked->store));
     HONE_TRY(open_tune(asked));
     HONE_TRY(list_networks(asked, hone_tune_get_device(asked->tune)->device));
     HONE_TRY(register_networks(asked));
@@ -420,14 +422,22 @@ static hone_status list_candidate(void *user, const char *problem, const char *t
     return HONE_OK;
 }
 
+// A dry run writes nothing, not even a new database, and does not mind other work: it times nothing.
+static hone_status open_to_look(request *asked)
+{
+    hone_layers *layers = &asked->layers;
+    if (layers->count && access(layers->paths[0], F_OK)) memmove(layers->paths, layers->paths + 1, (size_t)--layers->count * sizeof *layers->paths);
+    asked->worker.busy = true;
+    return hone_store_open_layers(layers, HONE_STORE_READ, &asked->store);
+}
+
 static hone_status dry_run(request *asked)
 {
     const char **problems = NULL;
     size_t count = 0;
     listing l = {.json = asked->json};
     hone_status status;
-    HONE_TRY(hone_store_open_default(asked->db && access(asked->db, F_OK) ? NULL : asked->db, false, &asked->store));
-    asked->worker.busy = true;         // nothing is timed
+    HONE_TRY(open_to_look(asked));
     HONE_TRY(open_tune(asked));
     HONE_TRY(list_networks(asked, hone_tune_get_device(asked->tune)->device));
     HONE_TRY(gather(asked, &problems, &count));
@@ -458,12 +468,10 @@ static hone_status check_say(request *asked)
                      "it yours, if it is", hone_store_path(asked->store), owner);
 }
 
-// A database whose records are gone through, and the device; a dry run writes nothing and does not mind other work.
+// A database whose records are gone through, and the device.
 static hone_status open_known(request *asked)
 {
-    bool is_new = asked->db && access(asked->db, F_OK);
-    hone_status status = hone_store_open_default(asked->dry_run && is_new ? NULL : asked->db, !asked->dry_run, &asked->store);
-    asked->worker.busy |= asked->dry_run;
+    hone_status status = asked->dry_run ? open_to_look(asked) : hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &asked->store);
     if (status == HONE_OK && asked->recheck) status = check_say(asked);
     return status == HONE_OK ? open_tune(asked) : status;
 }
@@ -521,7 +529,7 @@ static hone_status compile_all(request *asked)
     hone_status status = HONE_OK;
     snprintf(spelling, sizeof spelling, "%s", asked->worker.device);
     if (hone_target_parse(spelling, &target)) {
-        HONE_TRY(hone_store_open_default(asked->db, false, &asked->store));
+        HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &asked->store));
         HONE_TRY(hone_cmd_find_target(asked->store, asked->worker.device, spelling, toolchain));
         HONE_TRY(hone_target_parse(spelling, &target));
     }
@@ -552,7 +560,7 @@ static void clear(request *asked)
 
 int hone_cmd_tune(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "MODEL.onnx|LIST|-...\n--recheck\n--spot-check", "Measures tactics and remembers them.", 0, 0, 0};
+    static const struct argp argp = {options, parse, "MODEL.onnx|LIST|-...\n--recheck\n--spot-check", "Measures tactics and remembers them.", hone_cmd_layers_child, 0, 0};
     request *asked = hone_calloc(1, sizeof *asked);
     if (!asked) return hone_cmd_fail(HONE_NO_MEMORY);
     asked->worker = (hone_worker_options){.device = "cpu", .sources = "", .effort = HONE_EFFORT_QUICK, .workspace_limit_bytes = -1};

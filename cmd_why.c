@@ -4,17 +4,18 @@
 #include <limits.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "reports/why.h"
 
-enum { KEY_DB = 256, KEY_ALL, KEY_JSON, MOST = 5 };
+enum { KEY_ALL = 256, KEY_JSON, MOST = 5 };
 
 typedef struct request {
-    const char *plan, *layer, *db;
+    const char *plan, *layer;
+    hone_layers layers;
     bool all, json;
 } request;
 
 static const struct argp_option options[] = {
-    {"db", KEY_DB, "DB", 0, "The database (default: the user's own over the bundled one)", 0},
     {"all", KEY_ALL, 0, 0, "List every candidate of a layer, not only the first five", 0},
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0},
     {0},
@@ -24,7 +25,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     switch (key) {
-    case KEY_DB: return asked->db = argument, 0;
+    case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
     case KEY_ALL: return asked->all = true, 0;
     case KEY_JSON: return asked->json = true, 0;
     case ARGP_KEY_ARG:
@@ -46,7 +47,7 @@ static hone_status run(const request *asked)
     hone_text_init(&text);
     hone_status status;
     HONE_TRY(hone_plan_load(asked->plan, &plan));
-    HONE_TRY(hone_store_open_default(asked->db, false, &store));
+    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
     if (asked->json) HONE_TRY(hone_report_why_json(plan, store, asked->layer, &text));
     else HONE_TRY(hone_report_why(plan, store, asked->layer, asked->all ? INT_MAX : MOST, &text));
     status = hone_cmd_print(&text);
@@ -60,7 +61,7 @@ out:
 int hone_cmd_why(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, "PLAN [LAYER]", "Tells why a plan runs its layers as it does. LAYER is a layer's name or a step's number.",
-                                     0, 0, 0};
+                                     hone_cmd_layers_child, 0, 0};
     request asked = {0};
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argv[0] = "hone why";

@@ -457,7 +457,7 @@ static hone_status put_fact(void *user, const hone_fact_table *table, const hone
 {
     putting *to = user;
     int64_t added;
-    hone_status status = hone_row_put(to->store, table, row, &added);
+    hone_status status = hone_row_put_checked(to->store, table, row, &added);      // hone_batch_open has checked it
     to->added += added;
     to->ruled |= added && table == &hone_facts[HONE_FACT_RULING];
     return status;

@@ -34,6 +34,32 @@ void hone_row_clear(hone_row *row)
     row->sample_capacity = 0;
 }
 
+static size_t size_of(hone_column_kind kind, const hone_cell *value)
+{
+    return value->size * (kind == HONE_COLUMN_SAMPLES ? sizeof(double) : 1);
+}
+
+hone_status hone_row_copy(const hone_fact_table *table, const hone_row *row, hone_arena *arena, hone_row *copy)
+{
+    size_t total = 0;
+    *copy = *row;
+    copy->samples = NULL;
+    copy->sample_capacity = 0;
+    copy->writer = NULL;
+    for (int i = 0; i < table->column_count; i++)
+        if (row->values[i].data) total += (size_of(table->columns[i].kind, &row->values[i]) + 8) & ~(size_t)7;      // with a NUL
+    char *room = hone_arena_alloc_raw(arena, total + 1);
+    if (!room) return HONE_NO_MEMORY;
+    for (int i = 0; i < table->column_count; i++) {
+        size_t size = size_of(table->columns[i].kind, &row->values[i]);
+        if (!row->values[i].data) continue;
+        copy->values[i].data = memcpy(room, row->values[i].data, size);
+        room[size] = 0;
+        room += (size + 8) & ~(size_t)7;
+    }
+    return HONE_OK;
+}
+
 // ---- ids
 
 static void hash_word(hone_hash *hash, uint64_t word)
@@ -241,9 +267,16 @@ static hone_status find_or_make(hone_store *store, const struct spelling_table *
 // A few spellings come again and again, so remembering some of each table saves most look-ups.
 static hone_known *known_of(hone_store *store, int which, const char *spelling, size_t size)
 {
-    uint32_t hash = 2166136261u;       // FNV-1a
-    for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)spelling[i]) * 16777619u;
-    return &store->known[which][(hash ^ hash >> 16) % HONE_KNOWN];
+    uint64_t hash = size, word = 0;    // a multiplicative hash, 8 bytes at a time
+    for (size_t i = 0; i + 8 <= size; i += 8) {
+        memcpy(&word, spelling + i, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    word = 0;
+    memcpy(&word, spelling + size / 8 * 8, size % 8);
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return &store->known[which][(hash >> 32) % HONE_KNOWN];
 }
 
 static hone_status remember(hone_known *known, const char *spelling, size_t size, int64_t number)
@@ -363,26 +396,38 @@ static hone_status put_samples(hone_store *store, const hone_cell *samples)
     return status;
 }
 
+hone_status hone_row_check_values(const hone_fact_table *table, const hone_cell *values)
+{
+    for (int i = 0; i < table->column_count; i++)
+        if (table->columns[i].kind == HONE_COLUMN_TEXT && values[i].size > TEXT_BYTES_MAX)
+            return hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", table->columns[i].name, values[i].size, TEXT_BYTES_MAX);
+    return table->check ? table->check(values) : HONE_OK;
+}
+
 hone_status hone_row_check(const hone_fact_table *table, const hone_cell *values)
 {
-    hone_status status = HONE_OK;
-    for (int i = 0; i < table->column_count && status == HONE_OK; i++) {
+    for (int i = 0; i < table->column_count; i++) {
         hone_column_kind kind = table->columns[i].kind;
-        if (kind == HONE_COLUMN_TEXT && values[i].size > TEXT_BYTES_MAX)
-            status = hone_fail(HONE_USAGE, "%s has %zu bytes, more than the %d that are kept", table->columns[i].name, values[i].size, TEXT_BYTES_MAX);
-        if (kind >= HONE_COLUMN_DEVICE && kind <= HONE_COLUMN_TACTIC)
-            status = hone_spelling_check(spellings[kind - HONE_COLUMN_DEVICE].name, values[i].data, values[i].size);
+        if (kind < HONE_COLUMN_DEVICE || kind > HONE_COLUMN_TACTIC) continue;
+        hone_status status = hone_spelling_check(spellings[kind - HONE_COLUMN_DEVICE].name, values[i].data, values[i].size);
+        if (status != HONE_OK) return status;
     }
-    return status == HONE_OK && table->check ? table->check(values) : status;
+    return hone_row_check_values(table, values);
 }
 
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added)
 {
+    *added = 0;
+    hone_status status = hone_row_check_values(table, row->values);
+    return status == HONE_OK ? hone_row_put_checked(store, table, row, added) : status;
+}
+
+hone_status hone_row_put_checked(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added)
+{
     sqlite3_stmt *insert;
     bool answer;
     *added = 0;
-    hone_status status = hone_row_check(table, row->values);
-    if (status == HONE_OK) status = hone_store_prepare(store, table->insert, &insert);
+    hone_status status = hone_store_prepare(store, table->insert, &insert);
     if (status != HONE_OK) return status;
     sqlite3_bind_blob(insert, 1, &row->id, sizeof row->id, SQLITE_STATIC);
     for (int i = 0; i < table->column_count; i++) {

@@ -108,14 +108,19 @@ void hone_measurement_pack(const hone_measurement *row, hone_cell *values);    /
 
 hone_status hone_row_make_room(hone_row *row, size_t samples);   // for so many samples, HONE_SAMPLES_MAX at most
 void hone_row_clear(hone_row *row);            // releases the samples' room
+hone_status hone_row_copy(const hone_fact_table *table, const hone_row *row, hone_arena *arena, hone_row *copy);   // what it borrows then lies in the arena
 // Computes the id. HONE_DAMAGED when a compressed value cannot be unpacked.
 hone_status hone_row_hash(const hone_fact_table *table, const hone_cell *values, hone_id *id);
 // What a signed row's signature is over: all columns but the last.
 hone_status hone_row_claim(const hone_fact_table *table, const hone_cell *values, hone_id *claim);
 // HONE_USAGE for values that may not be stored: overlong or odd text, a time without a right answer, a wrong signature.
 hone_status hone_row_check(const hone_fact_table *table, const hone_cell *values);
+// All of it but the spellings, which are held against their rules when a file first gets them.
+hone_status hone_row_check_values(const hone_fact_table *table, const hone_cell *values);
 // Stores a row whose id is set, inside the caller's transaction; *added is 1 when it was not there. A run must be there before what names it.
 hone_status hone_row_put(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added);
+// The same for a row that hone_row_check_values has let pass.
+hone_status hone_row_put_checked(hone_store *store, const hone_fact_table *table, const hone_row *row, int64_t *added);
 // Reads the row on which a statement of the table's select stands; HONE_DAMAGED on a value of the wrong type or size.
 hone_status hone_row_read(hone_store *store, const hone_fact_table *table, sqlite3_stmt *statement, hone_row *row);
 // The same, and HONE_DAMAGED unless the content makes the id.

@@ -393,10 +393,9 @@ hone_status hone_store_follow(hone_store *store, bool *changed)
     return status;
 }
 
-void hone_store_layer(hone_store *store, hone_store *under)
+hone_status hone_store_open_immutable(const char *path, hone_store **store)
 {
-    while (store->under) store = store->under;
-    store->under = under;
+    return open_store(path, HONE_STORE_READ, true, store);
 }
 
 void hone_store_close(hone_store *store)
@@ -418,66 +417,3 @@ const char *hone_store_journal(const hone_store *store) { return store->journal;
 const char *hone_store_journal_reason(const hone_store *store) { return store->reason; }
 int hone_store_schema_version(const hone_store *store) { return store->version; }
 bool hone_store_is_shared(const hone_store *store) { return store->shared; }
-hone_store *hone_store_under(const hone_store *store) { return store->under; }
-
-// ---- the default stores
-
-static hone_status find_own(char *path, size_t capacity)
-{
-    const char *named = getenv("HONE_DB");
-    if (!named || !*named) return hone_path_data("hone.db", path, capacity);
-    if ((size_t)snprintf(path, capacity, "%s", named) >= capacity) return hone_fail(HONE_USAGE, "HONE_DB names too long a path");
-    return HONE_OK;
-}
-
-// Beside the program in a build folder, in share/hone of its prefix when installed.
-static bool find_bundled(char *path, size_t capacity)
-{
-    static const char *const places[] = {"bundled.db", "../share/hone/bundled.db"};
-    char program[3072];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (size <= 0) return false;
-    program[size] = 0;
-    *strrchr(program, '/') = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, capacity, "%s/%s", program, places[i]);
-        if (hone_path_exists(path)) return true;
-    }
-    return false;
-}
-
-static hone_status open_own(bool writable, hone_store **store)
-{
-    char path[4096], folder[4096], *slash;
-    hone_status status = find_own(path, sizeof path);
-    if (status != HONE_OK) return status;
-    if (hone_pg_is_address(path)) return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
-    if (!writable && !hone_path_exists(path)) return HONE_OK;
-    snprintf(folder, sizeof folder, "%s", path);
-    if (writable && (slash = strrchr(folder, '/')) && slash > folder) {
-        *slash = 0;
-        if ((status = hone_folder_make(folder)) != HONE_OK) return status;
-    }
-    return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
-}
-
-hone_status hone_store_open_default(const char *path, bool writable, hone_store **store)
-{
-    hone_store *own = NULL, *bundled = NULL;
-    char found[4096];
-    hone_status status;
-    if (path) return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
-    HONE_TRY(open_own(writable, &own));
-    if (find_bundled(found, sizeof found)) HONE_TRY(open_store(found, HONE_STORE_READ, true, &bundled));
-    if (!own && !bundled) {
-        HONE_TRY(hone_store_open_memory("(no database)", &own));
-        HONE_TRY(hone_schema_open(own));
-    }
-    if (own && bundled) hone_store_layer(own, bundled);
-    *store = own ? own : bundled;
-    return HONE_OK;
-out:
-    hone_store_close(own);
-    hone_store_close(bundled);
-    return status;
-}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tuning database: SQLite (fenced to store.c and its private helpers), or several in order: own over bundled. A handle belongs to
+// The tuning database: SQLite (fenced to store.c and its private helpers), or several in order: own over team over bundled. A handle belongs to
 // the process and thread that opened it. Rows are immutable and content-addressed: put twice is put once.
 #ifndef HONE_DB_STORE_H
 #define HONE_DB_STORE_H
@@ -176,8 +176,14 @@ hone_status hone_store_check(hone_store *store, hone_text *report);
 typedef struct hone_store_counts { int64_t devices, toolchains, problems, tactics, runs, measurements, samples, coverage, networks, plans, artifacts, bytes; } hone_store_counts;
 hone_status hone_store_count(hone_store *store, hone_store_counts *counts);
 
-// Which store a command reads: `path` when given and nothing else; otherwise the user's own ($HONE_DB or the data folder), if present,
-// over the bundled one, if found. `writable` creates the user's own.
-hone_status hone_store_open_default(const char *path, bool writable, hone_store **store);
+// Which databases a command reads: those that are named and nothing else, the upper first (`bundled` names the bundled one); when none
+// is, the user's own ($HONE_DB or the data folder), if present, over the bundled one, if found. `access` is to the first, the others are
+// only read; the user's own is made when it is to be written.
+enum { HONE_LAYERS_MAX = 16 };
+typedef struct hone_layers {
+    const char *paths[HONE_LAYERS_MAX];      // borrowed
+    int count;
+} hone_layers;
+hone_status hone_store_open_layers(const hone_layers *layers, hone_store_access access, hone_store **store);
 
 #endif

@@ -70,8 +70,12 @@ hone_status hone_store_begin(hone_store *store);                         // imme
 hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
 void hone_store_forget_rows(hone_store *store);                          // when numbers of rows may have changed
 hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
+hone_status hone_store_open_immutable(const char *path, hone_store **store);   // to read a file that nobody writes
 hone_status hone_store_open_memory(const char *name, hone_store **store);   // empty, writable, gone when closed
 void hone_store_stand_for(hone_store *store, const hone_id *snapshot);   // it holds what matters here of a database with this snapshot id
+
+// layers.c
+bool hone_store_is_same_file(const hone_store *a, const hone_store *b);
 
 // place.c: where a database may live, and by which journal.
 bool hone_journal_allows_wal(int sqlite_version);                        // sqlite3_libversion_number()

@@ -85,17 +85,21 @@ static hone_status print_config(const config *c, const char *kernel, hone_tactic
     return hone_tactic_set(tactic, "engine", c->engine);
 }
 
+// What a number means only the library knows, and a build has none; but none of these is possible (70 is the highest engine of cuDNN 9.19).
+enum { ENGINE_MOST = 1000, KNOB_MOST = 1000, VALUE_MOST = 1 << 20 };
+
 static hone_status parse_config(const hone_tactic *tactic, config *c)
 {
     hone_scan scan = {tactic->vendor};
     int64_t type;
     *c = (config){.engine = hone_tactic_get(tactic, "engine", -1)};
-    if (c->engine < 0 || tactic->n != 1) return hone_fail(HONE_DECLINED, "a tactic of cuDNN names one engine and its knobs");
+    if (c->engine < 0 || c->engine > ENGINE_MOST || tactic->n != 1) return hone_fail(HONE_DECLINED, "a tactic of cuDNN names one engine and its knobs");
     if (!*tactic->vendor) return HONE_OK;
     if (!hone_scan_literal(&scan, "knobs=")) return hone_fail(HONE_DECLINED, "%.60s are no knobs", tactic->vendor);
     do {
         knob *k = &c->knobs[c->n];
-        if (c->n == KNOBS_MAX || !hone_scan_int(&scan, &type) || type < 0 || type > 1000 || !hone_scan_char(&scan, ':') || !hone_scan_int(&scan, &k->value))
+        if (c->n == KNOBS_MAX || !hone_scan_int(&scan, &type) || type < 0 || type > KNOB_MOST || !hone_scan_char(&scan, ':') || !hone_scan_int(&scan, &k->value)
+            || llabs(k->value) > VALUE_MOST)
             return hone_fail(HONE_DECLINED, "knobs read type:value,type:value");
         k->type = (int)type;
         c->n++;

@@ -46,6 +46,40 @@ setup() {
     false
 }
 
+@test "--db again is a layer below: read with the first, never written" {
+    "$HONE" tune tiny.onnx --db own.db --db tuned.db --device cpu --effort quick --progress none --busy >/dev/null     # known below: only its use is noted
+    [ "$("$HONE" db info own.db --json | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["counts"]["measurements"])')" -eq 0 ]
+    head -1 <("$HONE" problems tiny.onnx) >first.list
+    before=$(sha256sum tuned.db)
+    "$HONE" tune first.list --db own.db --db tuned.db --device cpu --effort full --progress none --busy >/dev/null
+    [ "$(sha256sum tuned.db)" = "$before" ]
+    [ "$("$HONE" db info own.db --json | "$PYTHON" -c 'import json, sys; print(json.load(sys.stdin)["counts"]["measurements"])')" -gt 0 ]
+    run "$HONE" build tiny.onnx -o own.plan --db own.db --device cpu --strict
+    [ "$status" -eq 5 ]
+    rm -f merged.db
+    "$HONE" db merge merged.db own.db tuned.db
+    snapshot=$("$HONE" db snapshot merged.db)
+    "$HONE" build tiny.onnx -o merged.plan --db merged.db --device cpu --strict
+    for order in "own.db --db tuned.db" "tuned.db --db own.db" "own.db --db tuned.db --db bundled"; do
+        [[ $order == *bundled ]] || [ "$("$HONE" db snapshot --db $order)" = "$snapshot" ]
+        "$HONE" build tiny.onnx -o layered.plan --db $order --device cpu --strict
+        [[ $order == *bundled ]] || cmp layered.plan merged.plan
+        run "$HONE" why layered.plan --db $order
+        [ "$status" -eq 0 ]
+    done
+    [ "$("$HONE" db snapshot own.db tuned.db)" = "$snapshot" ]
+    run "$HONE" db info own.db tuned.db bundled
+    [[ $output == *"over "*"tuned.db"*"over "*"bundled.db"* ]]
+    "$HONE" problems --db own.db --db tuned.db >listed
+    "$HONE" problems --db merged.db | cmp - listed
+    run "$HONE" build tiny.onnx -o none.plan --db own.db --db none.db --device cpu
+    [ "$status" -eq 2 ] && [[ $output == *"none.db"* ]] && [ ! -e none.db ]
+    run "$HONE" build tiny.onnx -o none.plan --db own.db --db ./own.db --device cpu
+    [ "$status" -eq 2 ] && [[ $output == *"named twice"* ]]
+    run "$HONE" tune first.list --db bundled --db own.db --device cpu
+    [ "$status" -eq 2 ] && [[ $output == *"only read"* ]]
+}
+
 @test "two builds in two folders give the same bytes" {
     mkdir -p one two
     (cd one && "$HONE" build ../tiny.onnx -o plan --db ../tuned.db --device cpu --strict)

@@ -324,6 +324,52 @@ static void strange_batches_are_refused(void **state)
     hone_store_close(second);
 }
 
+// Another content under an id that is there: a dump, a batch and a file with it are refused, or change nothing.
+static void another_content_under_a_known_id_is_refused(void **state)
+{
+    hone_key key = key_of("a");
+    hone_store *honest = fixture_create(folder, "collide.db"), *forged, *to = fixture_create(folder, "collide_to.db");
+    char forged_path[512];
+    int64_t made, added;
+    (void)state;
+    fill(honest, key.writer, 1, 2);      // medians 1001 and 1002
+    OK(hone_batch_make(honest, &key, 0, &made));
+    char *truth = fixture_dump(honest, 0), *lies = edited(truth, "\t1001\t", "\t11\t");
+    strcpy(strstr(lies, "\nend\t"), "\nend\t-\n");
+    assert_int_equal(hone_store_load(to, lies, strlen(lies), &added), HONE_DAMAGED);
+    assert_int_equal(hone_store_load(honest, lies, strlen(lies), &added), HONE_DAMAGED);      // where the row is, too
+    hone_free(lies);
+    wire own = unpack(honest, key.writer, 1);
+    lies = edited(own.text, "\t1001\t", "\t11\t");
+    expect_refused(lies, "id");
+    hone_free(lies);
+    hone_free(own.text);
+
+    // A file that was changed by hand: merged into one that has the row, nothing changes; into one that lacks it, it is refused whole.
+    snprintf(forged_path, sizeof forged_path, "%s/collide_forged.db", folder);
+    forged = fixture_create(folder, "collide_forged.db");
+    OK(hone_store_merge(forged, honest, &added));
+    hone_store_close(forged);
+    sqlite3 *plain;
+    assert_int_equal(sqlite3_open(forged_path, &plain), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(plain, "UPDATE measurement SET median_ns = 11 WHERE median_ns = 1001", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(plain), 1);
+    sqlite3_close(plain);
+    OK(hone_store_open(forged_path, HONE_STORE_READ, &forged));
+    OK(hone_store_merge(honest, forged, &added));
+    assert_int_equal(added, 0);
+    assert_int_equal(hone_store_merge(to, forged, &added), HONE_DAMAGED);
+    char *now = fixture_dump(honest, 0), *nothing = fixture_dump(to, 0);
+    assert_string_equal(now, truth);
+    assert_null(strstr(nothing, "measurement"));
+    hone_free(now);
+    hone_free(nothing);
+    hone_free(truth);
+    hone_store_close(forged);
+    hone_store_close(honest);
+    hone_store_close(to);
+}
+
 // Somebody names another's key: the ids are right, the signature is not.
 static void a_forged_signer_is_refused(void **state)
 {
@@ -523,7 +569,8 @@ int test_db_batch(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_made_once_and_kept_private), cmocka_unit_test(signatures_of_rfc_8032), cmocka_unit_test(all_rows_travel_once),
         cmocka_unit_test(measurements_that_come_after_their_run_bring_it_along), cmocka_unit_test(the_same_batch_has_the_same_text_from_any_file),
-        cmocka_unit_test(strange_batches_are_refused), cmocka_unit_test(a_forged_signer_is_refused), cmocka_unit_test(a_run_from_the_future_is_refused),
+        cmocka_unit_test(strange_batches_are_refused), cmocka_unit_test(another_content_under_a_known_id_is_refused),
+        cmocka_unit_test(a_forged_signer_is_refused), cmocka_unit_test(a_run_from_the_future_is_refused),
         cmocka_unit_test(every_damaged_byte_is_noticed), cmocka_unit_test(strangers_wait_in_quarantine), cmocka_unit_test(who_has_what),
         cmocka_unit_test(two_machines_with_one_key_are_told),
     };

@@ -102,6 +102,31 @@ static char *plan_of(hone_store *store)
     return hone_text_take(&text);
 }
 
+// Layers are read as their union: whatever lies where, and in whatever order, the choice is that of the merged database.
+static void layered_in_any_order_it_is_one_memory(void **state)
+{
+    enum { LAYERS = 3 };
+    static const int orders[][LAYERS] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+    hone_store *all = in_memory();
+    (void)state;
+    for (uint64_t row = 0; row < ROWS; row++) put_random(all, row);
+    char *wanted = plan_of(all);
+    for (size_t order = 0; order < sizeof orders / sizeof *orders; order++) {
+        hone_store *layers[LAYERS];
+        for (int i = 0; i < LAYERS; i++) layers[i] = in_memory();
+        for (uint64_t row = 0; row < ROWS; row++)
+            for (uint64_t copy = 0; copy < 1 + row % 2; copy++) put_random(layers[hone_rng_bits(8, copy, row) % LAYERS], row);
+        hone_store *top = layers[orders[order][0]];
+        for (int i = 1; i < LAYERS; i++) hone_store_layer(top, layers[orders[order][i]]);
+        char *plan = plan_of(top);
+        assert_string_equal(plan, wanted);
+        hone_free(plan);
+        hone_store_close(top);
+    }
+    hone_free(wanted);
+    hone_store_close(all);
+}
+
 static void merged_in_any_order_it_is_one_memory(void **state)
 {
     hone_store *parts[DATABASES];
@@ -518,7 +543,8 @@ static void a_stranger_s_junk_changes_nothing(void **state)
 int test_db_fleet(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(merged_in_any_order_it_is_one_memory), cmocka_unit_test(a_chip_s_offset_is_removed),
+        cmocka_unit_test(merged_in_any_order_it_is_one_memory), cmocka_unit_test(layered_in_any_order_it_is_one_memory),
+        cmocka_unit_test(a_chip_s_offset_is_removed),
         cmocka_unit_test(one_writer_is_taken_at_its_word), cmocka_unit_test(what_is_too_good_waits_for_a_second_or_a_ruling),
         cmocka_unit_test(no_time_beats_the_roofline), cmocka_unit_test(one_writer_has_one_voice),
         cmocka_unit_test(the_ledger_of_bad_tactics_travels), cmocka_unit_test(one_stranger_s_crash_does_not_outvote_two_who_saw_it_work),

@@ -157,6 +157,51 @@ static void plans_cost_what_partition_said(void **state)
     }
 }
 
+// Times of what cannot run here, the best that ever were, from hands that are trusted: knobs out of range, kernels, versions and sources that
+// nobody has, tactics that are good for other problems or other devices.
+static const char *const impossible[] = {
+    "ref.plain@99", "ref.plain@1 knob=3", "ref.none@1", "nobody.plain@1", "cpu.gemm@99999989", "nvrtc.gemm_tile@3 bm=128 bn=64 bk=32 stages=3 warps=4",
+    "nvrtc.elementwise@1 vec=99999989 per=1 threads=256", "cublaslt.matmul@1 ws=0 algo=00", "cudnn.conv@1 engine=99999989", "no tactic at all",
+};
+
+static hone_status put_impossible(void *user, const char *problem, int64_t times)
+{
+    pricing *p = user;
+    (void)times;
+    for (size_t k = 0; k < sizeof impossible / sizeof *impossible; k++) {
+        hone_measurement row = {.run = p->run, .device = p->device, .toolchain = p->toolchain, .depends = "", .problem = problem,
+            .tactic = impossible[k], .mode = "single cold", .verdict = HONE_VERDICT_OK, .timer = "cpu", .median_ns = 10, .mad_ns = 1, .min_ns = 9,
+            .error = 1e-7, .clock_mhz = -1, .temperature_c = -1, .power_w = -1, .throttle = "", .registers = -1, .artifact = "", .note = ""};
+        hone_status status = hone_store_put_measurement(p->store, &row, NULL);
+        if (status != HONE_OK) return status;
+    }
+    return HONE_OK;
+}
+
+static void what_cannot_run_is_not_chosen(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 80; seed < 86; seed++) {
+        scene s;
+        hone_run run = {.start_unix_ms = 2, .options = "", .effort = "full", .writer = "local", .sequence = 2, .private_host = "", .private_gpu_uuid = ""};
+        open_scene(&s, seed, 10, "fp32", 8);
+        pricing p = {.store = s.store, .device = s.spelling, .toolchain = s.device->toolchain};
+        hone_plan *before = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
+        OK(hone_store_put_run(s.store, &run, &p.run));
+        OK(hone_build_problems(s.m.graph, &s.device->target, &s.options.precisions, put_impossible, &p));
+        hone_plan *after = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
+        assert_true(before->predicted_ns == after->predicted_ns);
+        assert_int_equal(before->n_steps, after->n_steps);
+        for (int k = 0; k < after->n_steps; k++) {
+            assert_string_equal(after->steps[k].problem, before->steps[k].problem);
+            assert_string_equal(after->steps[k].tactic, before->steps[k].tactic);
+        }
+        hone_plan_free(before);
+        hone_plan_free(after);
+        close_scene(&s);
+    }
+}
+
 int test_engine_partition(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,6 +209,7 @@ int test_engine_partition(void)
         cmocka_unit_test(more_precisions_never_cost_more),
         cmocka_unit_test(finds_the_cheapest_cover),
         cmocka_unit_test(plans_cost_what_partition_said),
+        cmocka_unit_test(what_cannot_run_is_not_chosen),
     };
     return cmocka_run_group_tests_name("engine_partition", tests, NULL, NULL);
 }

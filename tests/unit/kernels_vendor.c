@@ -104,6 +104,8 @@ static const judged cases[] = {
     {"relu x=f32:4", "cudnn.conv@1 engine=1", HONE_DECLINED},
     {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2", HONE_OK},
     {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.conv@1 engine=2", HONE_DECLINED},
+    {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=1001", HONE_DECLINED},
+    {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2 knobs=24:99999989", HONE_DECLINED},
     {"attention q=f32:1x128x12x64 k=f32:1x128x12x64 v=f32:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2", HONE_DECLINED},
 };
 
