@@ -400,22 +400,6 @@ static hone_status find_own(char *path, size_t capacity)
     return HONE_OK;
 }
 
-// Beside the program in a build folder, in share/hone of its prefix when installed.
-static bool find_bundled(char *path, size_t capacity)
-{
-    static const char *const places[] = {"bundled.db", "../share/hone/bundled.db"};
-    char program[3072];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (size <= 0) return false;
-    program[size] = 0;
-    *strrchr(program, '/') = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, capacity, "%s/%s", program, places[i]);
-        if (hone_path_exists(path)) return true;
-    }
-    return false;
-}
-
 static hone_status open_own(bool writable, hone_store **store)
 {
     char path[4096], folder[4096], *slash;
@@ -437,7 +421,7 @@ hone_status hone_store_open_default(const char *path, bool writable, hone_store 
     hone_status status;
     if (path) return hone_store_open(path, writable ? HONE_STORE_CREATE : HONE_STORE_READ, store);
     HONE_TRY(open_own(writable, &own));
-    if (find_bundled(found, sizeof found)) HONE_TRY(open_store(found, HONE_STORE_READ, true, &bundled));
+    if (hone_path_shipped("bundled.db", found, sizeof found)) HONE_TRY(open_store(found, HONE_STORE_READ, true, &bundled));
     if (!own && !bundled) {
         HONE_TRY(hone_store_open_memory("(no database)", &own));
         HONE_TRY(hone_schema_open(own));
