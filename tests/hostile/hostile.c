@@ -268,7 +268,7 @@ static hone_status laggard_prepare(const hone_problem *problem, const hone_tacti
 
 const hone_source hone_source_laggard = {
     .name = "laggard", .version = 1, .depends = "hone", .devices = "cpu", .probe = probe, .space = laggard_space, .valid = valid,
-    .estimate_ns = estimate_ns, .prepare = laggard_prepare,
+    .prepare = laggard_prepare,
 };
 
 // ---- source "badcompiler": one tactic compiles, one does not, one takes the compiler with it
