@@ -62,6 +62,8 @@ PROGRAM := $(if $(MAIN_SRC),$(B)/hone)
 # Without dumps (or without a program to load them) there is no bundled database.
 BUNDLED := $(sort $(wildcard db/bundled/*.txt.zst))
 BUNDLED_DB := $(if $(BUNDLED),$(PROGRAM:%/hone=%/bundled.db))
+# A learned order of trial, made by `hone rank train db/bundled/*.txt.zst -o db/bundled/ranking.txt`; without it estimates order.
+RANKING := $(if $(wildcard db/bundled/ranking.txt),$(PROGRAM:%/hone=%/ranking.txt))
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
 	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c)) \
@@ -72,7 +74,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 .SECONDARY:
 .PHONY: all tests deps demo check check-unit check-lint check-slurm check-postgres lint models fuzz asan tsan hub-peers hub-load install clean FORCE
 
-all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB)
+all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB) $(RANKING)
 
 tests: all $(TEST_BINS)
 
@@ -86,6 +88,9 @@ $(B)/bundled.db: $(BUNDLED) db/bundled $(call objects,$(wildcard db/*.c)) | $(B)
 	@rm -f $@ $@.new*
 	$(Q)$(B)/hone db load $@.new $(BUNDLED) >/dev/null
 	@mv $@.new $@ && rm -f $@.new-journal
+
+$(B)/ranking.txt: db/bundled/ranking.txt
+	@cp $< $@
 
 $(LIBHONE): $(LIB_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libhone.so.$(SOVERSION) -Wl,-z,defs -Wl,-z,nodelete -o $@ $^ $(LIBS)
@@ -233,6 +238,7 @@ install: all
 	ln -sf libhone.so.$(SOVERSION) $(DESTDIR)$(libdir)/libhone.so
 	$(INSTALL) -m 644 include/hone.h $(DESTDIR)$(includedir)/hone.h
 	$(if $(BUNDLED_DB),$(INSTALL) -m 644 $(BUNDLED_DB) $(DESTDIR)$(datadir)/hone/)
+	$(if $(RANKING),$(INSTALL) -m 644 $(RANKING) $(DESTDIR)$(datadir)/hone/)
 	printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' 'Name: hone' \
 		'Description: Loads and runs inference plans tuned by hone' 'Version: $(VERSION)' \
 		'Libs: -L$${libdir} -lhone' 'Cflags: -I$${includedir}' > $(DESTDIR)$(libdir)/pkgconfig/hone.pc

@@ -23,6 +23,7 @@ int hone_cmd_plan(int argc, char **argv);
 int hone_cmd_problems(int argc, char **argv);
 int hone_cmd_pull(int argc, char **argv);
 int hone_cmd_push(int argc, char **argv);
+int hone_cmd_rank(int argc, char **argv);
 int hone_cmd_retime(int argc, char **argv);
 int hone_cmd_run(int argc, char **argv);
 int hone_cmd_sweep(int argc, char **argv);

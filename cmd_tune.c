@@ -261,12 +261,24 @@ static void say_text(hone_text *text, const request *asked, const hone_tune_repo
                      (long long)report->left, report->seconds);
     hone_text_printf(text, "%lld candidates ran: ", (long long)report->candidates);
     say_verdicts(text, report);
-    hone_text_printf(text, "\n%lld left out as hopeless by estimate, %lld as bad before; %lld tried again alone, %lld of them innocent; %lld workers\n",
-                     (long long)report->hopeless, (long long)report->known_bad, (long long)report->suspects, (long long)report->cleared,
-                     (long long)report->workers);
+    hone_text_printf(text, "\n%lld left out as hopeless by estimate, %lld of libraries far behind, %lld as bad before; %lld tried again alone, %lld of them innocent; %lld workers\n",
+                     (long long)report->hopeless, (long long)report->lagging, (long long)report->known_bad, (long long)report->suspects,
+                     (long long)report->cleared, (long long)report->workers);
     if (*report->refusal) hone_text_printf(text, "the last refusal: %s\n", report->refusal);
     if (report->stopped) hone_text_printf(text, "stopped; everything measured is kept, the same command goes on\n");
     if (report->out_of_time) hone_text_printf(text, "out of time; everything measured is kept, the same command goes on\n");
+}
+
+// Where the time went, as the tuner saw it: a trial compiles only what was not compiled ahead.
+static void say_spent(hone_json *json, const hone_tune_report *report)
+{
+    hone_json_open(json, "spent", '{');
+    hone_json_real(json, "listing", report->listing_s);
+    hone_json_real(json, "operands", report->laying_s);
+    hone_json_real(json, "samples", report->sampling_s);
+    for (int k = 0; k < hone_source_count && k < HONE_TUNE_SOURCES; k++)
+        if (report->trying_s[k] > 0) hone_json_real(json, hone_sources[k]->name, report->trying_s[k]);
+    hone_json_close(json, '}');
 }
 
 static void say_json(hone_text *text, const request *asked, const hone_tune_report *report)
@@ -274,7 +286,8 @@ static void say_json(hone_text *text, const request *asked, const hone_tune_repo
     hone_json json;
     const struct { const char *key; int64_t value; } numbers[] = {
         {"problems", report->problems}, {"tuned", report->done}, {"known", report->covered}, {"refused", report->refused}, {"left", report->left},
-        {"candidates", report->candidates}, {"hopeless", report->hopeless}, {"known_bad", report->known_bad}, {"suspects", report->suspects},
+        {"candidates", report->candidates}, {"hopeless", report->hopeless}, {"lagging", report->lagging},
+        {"known_bad", report->known_bad}, {"suspects", report->suspects},
         {"cleared", report->cleared}, {"workers", report->workers}, {"seed", (int64_t)asked->worker.seed},
     };
     hone_json_init(&json, text);
@@ -288,6 +301,7 @@ static void say_json(hone_text *text, const request *asked, const hone_tune_repo
     for (int k = 0; k < HONE_VERDICT_COUNT; k++) hone_json_int(&json, hone_verdict_name((hone_verdict)k), report->verdicts[k]);
     hone_json_close(&json, '}');
     hone_json_real(&json, "seconds", report->seconds);
+    say_spent(&json, report);
     hone_json_bool(&json, "stopped", report->stopped);
     hone_json_bool(&json, "out_of_time", report->out_of_time);
     hone_json_close(&json, '}');

@@ -15,6 +15,7 @@ static const struct {
     {"problems", "prints the work list of a network", hone_cmd_problems},
     {"tune", "measures tactics and remembers them", hone_cmd_tune},
     {"retime", "compares close tactics inside a network", hone_cmd_retime},
+    {"rank", "learns which tactics to try first, and replays how well", hone_cmd_rank},
     {"sweep", "plans, runs and watches the tuning of many networks on many machines", hone_cmd_sweep},
     {"worker", "runs tactics for tune; not for people", hone_cmd_worker},
     {"build", "makes a plan of a network and a database", hone_cmd_build},

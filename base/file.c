@@ -439,3 +439,18 @@ hone_status hone_path_cache(const char *name, char *path, size_t capacity)
     if (size < 0 || (size_t)size >= capacity) return hone_fail(HONE_IO, "the path %s/%s is too long", own, name);
     return HONE_OK;
 }
+
+bool hone_path_shipped(const char *name, char *path, size_t capacity)
+{
+    static const char *const places[] = {"", "../share/hone/"};
+    char program[3072];
+    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (size <= 0) return false;
+    program[size] = 0;
+    *strrchr(program, '/') = 0;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(path, capacity, "%s/%s%s", program, places[i], name);
+        if (hone_path_exists(path)) return true;
+    }
+    return false;
+}

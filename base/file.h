@@ -43,5 +43,7 @@ hone_status hone_folder_each(const char *path, hone_status (*each)(void *user, c
 // The user's data file hone keeps under XDG rules: $XDG_DATA_HOME/hone/NAME, cache: $HONE_CACHE or $XDG_CACHE_HOME/hone.
 hone_status hone_path_data(const char *name, char *path, size_t capacity);
 hone_status hone_path_cache(const char *name, char *path, size_t capacity);
+// A file that comes with the program: beside it in a build folder, in share/hone of its prefix when installed. False: there is none.
+bool hone_path_shipped(const char *name, char *path, size_t capacity);
 
 #endif

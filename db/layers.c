@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "db/postgres.h"
@@ -33,22 +32,6 @@ static hone_status find_own(char *path, size_t capacity)
     return HONE_OK;
 }
 
-// Beside the program in a build folder, in share/hone of its prefix when installed.
-static bool find_bundled(char *path, size_t capacity)
-{
-    static const char *const places[] = {"bundled.db", "../share/hone/bundled.db"};
-    char program[3072];
-    ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (size <= 0) return false;
-    program[size] = 0;
-    *strrchr(program, '/') = 0;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        snprintf(path, capacity, "%s/%s", program, places[i]);
-        if (hone_path_exists(path)) return true;
-    }
-    return false;
-}
-
 static hone_status open_own(hone_store_access access, hone_store **store)
 {
     char path[4096], folder[4096], *slash;
@@ -70,7 +53,7 @@ static hone_status open_defaults(hone_store_access access, hone_store **store)
     char found[4096];
     hone_status status;
     HONE_TRY(open_own(access, &own));
-    if (find_bundled(found, sizeof found)) HONE_TRY(hone_store_open_immutable(found, &bundled));
+    if (hone_path_shipped("bundled.db", found, sizeof found)) HONE_TRY(hone_store_open_immutable(found, &bundled));
     if (!own && !bundled) {
         HONE_TRY(hone_store_open_memory("(no database)", &own));
         HONE_TRY(hone_schema_open(own));
@@ -89,7 +72,7 @@ static hone_status open_named(const char *name, hone_store_access access, hone_s
     char found[4096];
     if (strcmp(name, "bundled")) return hone_store_open(name, access, store);
     if (access != HONE_STORE_READ) return hone_fail(HONE_USAGE, "the bundled database is only read: name another one before it, which is written");
-    if (!find_bundled(found, sizeof found)) return hone_fail(HONE_USAGE, "there is no bundled database beside this program (a file of that name is ./bundled)");
+    if (!hone_path_shipped("bundled.db", found, sizeof found)) return hone_fail(HONE_USAGE, "there is no bundled database beside this program (a file of that name is ./bundled)");
     return hone_store_open_immutable(found, store);
 }
 

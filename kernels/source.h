@@ -30,6 +30,7 @@ typedef struct hone_space {
     hone_subspace subspaces[HONE_SUBSPACES_MAX];
     hone_tactic *points;               // points listed by a vendor library; the first is the library's default. Owned
     size_t n_points;
+    size_t wanted;                     // by who asks: a library need list no more points than that; 0: all
 } hone_space;
 
 void hone_space_clear(hone_space *space);
@@ -69,6 +70,12 @@ struct hone_runnable {                 // a source's own struct begins with it
     bool exclusive;
 };
 
+typedef struct hone_footprint {             // what a tactic puts on the device, as far as is known before it is compiled
+    double blocks, threads, shared_bytes, registers;       // registers: as the kernel's author reckons
+    double resident;                   // blocks on a multiprocessor at once
+    double macs, bytes, latency;       // of one block; latency in clocks
+} hone_footprint;
+
 typedef struct hone_source {
     const char *name;
     int version;
@@ -82,6 +89,8 @@ typedef struct hone_source {
     hone_status (*valid)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
     // A rough time from sizes and ceilings, for ordering candidates and deadlines.
     double (*estimate_ns)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
+    // What the estimate reckons with, for a ranking that learns (tuner/rank.h). NULL: nothing is known but the tactic's words.
+    hone_status (*describe)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_footprint *footprint);
     // The key under which compile's result may be cached: hash of everything it depends on. NULL: nothing to compile.
     hone_status (*key)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, char key[HONE_ARTIFACT_KEY]);
     hone_status (*compile)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_blob *artifact);   // no device; thread-safe

@@ -377,6 +377,7 @@ static hone_status probe(const hone_target *target, hone_device *device)
 static hone_status space(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *out)
 {
     walk w = {.problem = problem, .space = out};
+    size_t wanted = out->wanted;
     product p;
     hone_status status = HONE_OK;
     *out = (hone_space){0};
@@ -386,7 +387,7 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     HONE_TRY(get_handle(device, &w.handle));
     HONE_TRY(make_plan(&p, &w.plan));
     HONE_TRY(ask_heuristic(&w));
-    HONE_TRY(walk_algos(&w, target));
+    if (!wanted || out->n_points < wanted) HONE_TRY(walk_algos(&w, target));
     if (!out->n_points) status = hone_fail(HONE_DECLINED, "cuBLASLt has no algorithm for this product");
 out:
     if (status) hone_space_clear(out);

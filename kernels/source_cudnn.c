@@ -181,7 +181,7 @@ typedef struct walk {
     const hone_problem *problem;
     v_cudnnHandle_t handle;
     hone_space *space;
-    size_t capacity;
+    size_t capacity, most;         // points
     int moves;                     // configurations with a moved knob checked so far
 } walk;
 
@@ -231,7 +231,7 @@ static hone_status ask_heuristic(walk *w, hone_cudnn_graph *graph, int mode)
     HONE_TRY(hone_cudnn_set(heuristic, V_CUDNN_ATTR_ENGINEHEUR_MODE, V_CUDNN_TYPE_HEUR_MODE, 1, &mode));
     if (hone_cudnn.BackendFinalize(heuristic)) goto out;         // no heuristic for this graph: the engines are walked anyway
     n = get_descriptors(graph, heuristic, V_CUDNN_ATTR_ENGINEHEUR_RESULTS, V_CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, HEURISTICS_MAX, found);
-    for (int i = 0; i < n && !status && w->space->n_points < POINTS_MAX; i++) {
+    for (int i = 0; i < n && !status && w->space->n_points < w->most; i++) {
         config c;
         int inner = graph->n_owned;
         if (read_config(graph, w->problem, found[i], &c)) status = add_point(w, &c);
@@ -256,7 +256,7 @@ static hone_status walk_engines(walk *w, hone_cudnn_graph *graph)
     int64_t count = 0, written;
     hone_status status = HONE_OK;
     if (hone_cudnn.BackendGetAttribute(graph->graph, V_CUDNN_ATTR_OPERATIONGRAPH_ENGINE_GLOBAL_COUNT, V_CUDNN_TYPE_INT64, 1, &written, &count)) return HONE_OK;
-    for (int64_t i = 0; i < count && !status && w->space->n_points < POINTS_MAX; i++) {
+    for (int64_t i = 0; i < count && !status && w->space->n_points < w->most; i++) {
         v_cudnnBackendDescriptor_t engine;
         int mark = graph->n_owned;
         bool known = false;
@@ -316,7 +316,7 @@ static hone_status move_knobs(walk *w, hone_cudnn_graph *graph, const config *c,
         int taken = 0;
         for (int64_t value = ranges[i].low; value <= ranges[i].high && taken < VALUES_MAX && !status; value += ranges[i].step, taken++) {
             config moved;
-            if (w->space->n_points == POINTS_MAX || w->moves >= limit) return HONE_OK;
+            if (w->space->n_points >= w->most || w->moves >= limit) return HONE_OK;
             if (!with_knob(c, ranges[i].type, value, &moved)) continue;
             w->moves++;
             status = try_config(w, graph, &moved);
@@ -345,7 +345,7 @@ static hone_status probe(const hone_target *target, hone_device *device)
 
 static hone_status space(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *out)
 {
-    walk w = {.problem = problem, .space = out};
+    walk w = {.problem = problem, .space = out, .most = out->wanted && out->wanted < POINTS_MAX ? out->wanted : POINTS_MAX};
     hone_cudnn_graph graph = {0};
     const hone_cudnn_form *form;
     owner *o = NULL;
@@ -359,9 +359,10 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     w.handle = o->handle;
     status = hone_cudnn_graph_init(&graph, problem, o->handle);
     if (!status) status = ask_heuristic(&w, &graph, V_CUDNN_HEUR_MODE_A);
-    if (!status) status = ask_heuristic(&w, &graph, V_CUDNN_HEUR_MODE_FALLBACK);
-    if (!status) status = walk_engines(&w, &graph);
-    if (!status) status = walk_knobs(&w, &graph);
+    // The rest takes longer than the heuristic: a check of an engine that compiles at run time takes 10 ms.
+    if (!status && out->n_points < w.most) status = ask_heuristic(&w, &graph, V_CUDNN_HEUR_MODE_FALLBACK);
+    if (!status && out->n_points < w.most) status = walk_engines(&w, &graph);
+    if (!status && out->n_points < w.most) status = walk_knobs(&w, &graph);
     hone_cudnn_graph_clear(&graph);
     pthread_mutex_unlock(&o->lock);
     if (!status && !out->n_points) status = hone_fail(HONE_DECLINED, "cuDNN has no engine for this problem");

@@ -353,18 +353,38 @@ static double model_ns(const hone_launch *launch, const cost *c, const hone_targ
     return waves * cycles / clock + 1700;
 }
 
+// Launch and cost of a tactic; HONE_DECLINED when it does not fit the problem.
+static hone_status read_launch(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_launch *launch, cost *c)
+{
+    size_t workspace_bytes;
+    hone_bound *bound = hone_alloc(sizeof *bound);
+    hone_status status = bound ? hone_bound_init(problem, tactic, target, bound) : HONE_NO_MEMORY;
+    if (!status) status = hone_bound_launch(bound, launch, &workspace_bytes);
+    if (!status) status = read_cost(bound, c);
+    hone_free(bound);
+    return status;
+}
+
 static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
 {
     hone_launch launch;
-    size_t workspace_bytes;
     cost c;
-    double ns = 1e9;
-    hone_bound *bound = hone_alloc(sizeof *bound);
-    if (!bound) return ns;
-    if (!hone_bound_init(problem, tactic, target, bound) && !hone_bound_launch(bound, &launch, &workspace_bytes) && !read_cost(bound, &c))
-        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
-    hone_free(bound);
-    return ns;
+    if (read_launch(problem, tactic, target, &launch, &c)) return 1e9;
+    return fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
+}
+
+static hone_status nvrtc_describe(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_footprint *footprint)
+{
+    hone_launch launch;
+    cost c;
+    hone_status status = read_launch(problem, tactic, target, &launch, &c);
+    if (status) return status;
+    *footprint = (hone_footprint){
+        .blocks = (double)launch.grid[0] * launch.grid[1] * launch.grid[2], .threads = launch.block[0], .shared_bytes = launch.shared_bytes,
+        .registers = (double)c.registers, .resident = resident_blocks(&launch, &c, target), .macs = (double)c.macs, .bytes = (double)c.bytes,
+        .latency = (double)c.latency,
+    };
+    return HONE_OK;
 }
 
 // ---- runnables
@@ -473,5 +493,5 @@ static hone_status nvrtc_prepare(const hone_problem *problem, const hone_tactic 
 
 const hone_source hone_source_nvrtc = {
     .name = "nvrtc", .version = 1, .depends = "nvrtc", .devices = "cuda", .probe = nvrtc_probe, .space = nvrtc_space, .valid = nvrtc_valid,
-    .estimate_ns = nvrtc_estimate, .key = nvrtc_key, .compile = nvrtc_compile, .prepare = nvrtc_prepare,
+    .estimate_ns = nvrtc_estimate, .describe = nvrtc_describe, .key = nvrtc_key, .compile = nvrtc_compile, .prepare = nvrtc_prepare,
 };

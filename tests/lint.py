@@ -23,7 +23,7 @@ LAYERS = {      # folder -> what it may include besides itself
 EXTRA = {"reports": {"engine/plan.h"}, "engine": {"include/hone.h", "onnx/onnx.pb-c.h"}}
 FENCED = {      # third-party header -> how many product files may include it
     "sqlite3.h": 1, "curl/curl.h": 1, "sodium.h": 1, "zstd.h": 1, "jansson.h": 1, "microhttpd.h": 1, "postgresql/libpq-fe.h": 1,
-    "onnx/onnx.pb-c.h": 1, "protobuf-c/protobuf-c.h": 1,
+    "onnx/onnx.pb-c.h": 1, "protobuf-c/protobuf-c.h": 1, "xgboost/c_api.h": 1,
 }
 NVIDIA = re.compile(r"^(cuda|cuda_\w+|nvrtc|cupti\w*|cudnn\w*|cublas\w*|nvml|nvtx\w*|driver_types|vector_types|mma|cooperative_groups)\.h$|^nvtx3/")
 SYSTEM = re.compile(r"^([a-z0-9_]+\.h|(sys|linux|arpa|netinet|net|asm)/[a-z0-9_]+\.h)$")

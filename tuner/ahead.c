@@ -64,6 +64,11 @@ bool hone_source_is_wanted(const hone_source *source, const char *words, const c
     return false;
 }
 
+static hone_choosing how_to_choose(const hone_ahead *ahead)
+{
+    return (hone_choosing){.kind = ahead->options.kind, .effort = ahead->options.effort, .ranking = ahead->options.ranking};
+}
+
 // ---- tasks. Each runs without the lock; begin and end hold it.
 
 static void end_task(hone_ahead *ahead, task *t, hone_status status)
@@ -112,10 +117,11 @@ static code *add_code(hone_item *item, const hone_source *source, const hone_tac
 static void run_listing(hone_ahead *ahead, hone_item *item)
 {
     const hone_ahead_options *o = &ahead->options;
+    const hone_choosing how = how_to_choose(ahead);
     for (int k = 0; k < hone_source_count; k++) {
         const hone_source *source = hone_sources[k];
         if (!source->compile || !hone_source_is_wanted(source, o->sources, o->kind)) continue;
-        item->declined[k] = hone_candidates_add(&item->offered, source, &item->problem, &o->target, NULL, o->kind, o->effort);
+        item->declined[k] = hone_candidates_add(&item->offered, source, &item->problem, &o->target, NULL, &how);
         if (item->declined[k]) snprintf(item->declined_why[k], sizeof item->declined_why[k], "%s", hone_error_text());
     }
     pthread_mutex_lock(&ahead->lock);
@@ -346,7 +352,8 @@ static int source_number(const hone_source *source)
 hone_status hone_item_offer(hone_ahead *ahead, hone_item *item, const hone_source *source, hone_device *device, hone_candidates *candidates)
 {
     const hone_ahead_options *o = &ahead->options;
-    if (!source->compile) return hone_candidates_add(candidates, source, &item->problem, &o->target, device, o->kind, o->effort);
+    const hone_choosing how = how_to_choose(ahead);
+    if (!source->compile) return hone_candidates_add(candidates, source, &item->problem, &o->target, device, &how);
     if (claim(ahead, &item->listing)) run_listing(ahead, item);
     hone_status status = await(ahead, &item->listing);
     int number = source_number(source);

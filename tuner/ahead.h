@@ -16,6 +16,7 @@ typedef struct hone_ahead_options {
     char kind[8];                      // of the device
     hone_effort effort;
     char sources[256];                 // words, "" for all
+    const hone_ranking *ranking;       // borrowed; NULL: none
     uint64_t seed;
     int threads;                       // in the background
     int helpers;                       // of a reference that is computed when asked for

@@ -25,14 +25,18 @@ bool hone_effort_parse(const char *name, hone_effort *effort)
 }
 
 // On GPUs, 8 of thousands reach 99% of the exhaustive best and 16 always at least 96% (cuBLAS's heuristics, docs/tuning.md). A CPU
-// takes thousands of times longer to time one.
-void hone_effort_limits(hone_effort effort, const char *kind, size_t *points, size_t *others)
+// takes thousands of times longer to time one. A ranking that was trained without the network at hand finds the fastest of what `quick` once
+// measured with fewer (docs/tuning.md, "What is tried first").
+void hone_effort_limits(hone_effort effort, const char *kind, bool learned, size_t *points, size_t *others)
 {
-    static const struct { size_t points, others; } gpu[] = {{0, 0}, {0, 0}, {4, 6}, {32, 32}, {CANDIDATES_MAX, CANDIDATES_MAX}};
+    typedef struct limits { size_t points, others; } limits;
+    static const limits gpu[] = {{0, 0}, {0, 0}, {4, 6}, {32, 32}, {CANDIDATES_MAX, CANDIDATES_MAX}};
+    static const limits gpu_learned[] = {{0, 0}, {0, 0}, {2, 4}, {12, 16}, {CANDIDATES_MAX, CANDIDATES_MAX}};
     static const size_t cpu[] = {0, 0, 4, 16, CANDIDATES_MAX};
     bool is_cpu = !strcmp(kind, "cpu");
-    *points = gpu[effort].points;
-    *others = is_cpu ? cpu[effort] : gpu[effort].others;
+    const limits *found = learned ? &gpu_learned[effort] : &gpu[effort];
+    *points = found->points;
+    *others = is_cpu ? cpu[effort] : found->others;
     if (!strcmp(kind, "replay") && effort >= HONE_EFFORT_QUICK) *points = CANDIDATES_MAX;      // what was recorded was chosen already
 }
 
@@ -91,32 +95,66 @@ static void put_kernels_first(hone_candidate *items, size_t n)
     }
 }
 
-static hone_status choose(hone_candidates *candidates, collection *c, size_t listed, size_t points, size_t others)
+// A ranking that has not seen a kernel, or not this version of it, cannot compare it with others: then the estimate orders them all.
+static bool is_learned(const collection *c, const hone_choosing *how)
+{
+    bool known = how->ranking && c->all.n;
+    for (size_t k = 0; k < c->all.n && known; k++) known = hone_ranking_knows(how->ranking, &c->all.items[k].tactic);
+    return known;
+}
+
+// Puts the most promising `wanted` of the items first.
+static hone_status reorder(const collection *c, const hone_ranking *ranking, hone_candidate *items, size_t n, size_t wanted)
+{
+    size_t reach = wanted < n / HONE_RANKING_REACH ? wanted * HONE_RANKING_REACH : n;
+    double *scores = hone_alloc((reach + 1) * sizeof *scores);
+    size_t *order = hone_alloc((reach + 1) * sizeof *order);
+    hone_candidate *kept = hone_alloc((reach + 1) * sizeof *kept);
+    hone_status status = scores && order && kept ? HONE_OK : HONE_NO_MEMORY;
+    for (size_t k = 0; k < reach && !status; k++) {
+        kept[k] = items[k];
+        scores[k] = hone_ranking_score(ranking, c->problem, &items[k].tactic, c->target, c->source, items[k].estimate_ns);
+    }
+    if (!status) hone_ranking_order(scores, reach, order);
+    for (size_t k = 0; k < reach && !status; k++) items[k] = kept[order[k]];
+    hone_free(scores);
+    hone_free(order);
+    hone_free(kept);
+    return status;
+}
+
+// The default first, whatever a ranking says.
+static hone_status choose(hone_candidates *candidates, collection *c, size_t listed, const hone_choosing *how)
 {
     hone_candidate *items = c->all.items;
+    size_t points, others, n = c->all.n - listed;
+    bool learned = is_learned(c, how);
     hone_status status = HONE_OK;
-    for (size_t k = 0; k < listed && k < points && k < c->all.n; k++) {
+    hone_effort_limits(how->effort, how->kind, learned, &points, &others);
+    if (listed > points && points && learned) HONE_TRY(reorder(c, how->ranking, items + 1, listed - 1, points - 1));
+    for (size_t k = 0; k < listed && k < points; k++) {
         items[k].is_default = k == 0;
+        items[k].is_point = k > 0 && strcmp(how->kind, "replay");       // a recording is no library
         HONE_TRY(append(candidates, &items[k]));
     }
-    if (listed >= c->all.n) return HONE_OK;
-    size_t n = c->all.n - listed;
     qsort(items + listed, n, sizeof *items, by_estimate);
     if (n > others) put_kernels_first(items + listed, n);
+    if (n > others && learned) HONE_TRY(reorder(c, how->ranking, items + listed, n, others));
     for (size_t k = 0; k < n && k < others; k++) HONE_TRY(append(candidates, &items[listed + k]));
 out:
     return status;
 }
 
 hone_status hone_candidates_add(hone_candidates *candidates, const hone_source *source, const hone_problem *problem, const hone_target *target,
-                                hone_device *device, const char *kind, hone_effort effort)
+                                hone_device *device, const hone_choosing *how)
 {
     collection c = {.source = source, .problem = problem, .target = target};
     size_t points, others, listed = 0;
-    hone_effort_limits(effort, kind, &points, &others);
+    hone_effort_limits(how->effort, how->kind, false, &points, &others);
     hone_space *space = hone_calloc(1, sizeof *space);
     if (!space) return HONE_NO_MEMORY;
     hone_status status = HONE_OK;
+    space->wanted = points;
     if (source->probe) HONE_TRY(source->probe(target, device));
     HONE_TRY(source->space(problem, target, device, space));
     int subspaces = space->n;
@@ -129,7 +167,7 @@ hone_status hone_candidates_add(hone_candidates *candidates, const hone_source *
     status = hone_space_each(source, problem, target, space, collect, &c);
     space->n_points = n_points;
     HONE_TRY(status);
-    HONE_TRY(choose(candidates, &c, listed, points, others));
+    if (c.all.n) HONE_TRY(choose(candidates, &c, listed, how));
 out:
     hone_space_clear(space);
     hone_free(space);

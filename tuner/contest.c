@@ -6,13 +6,14 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "profiler/stats.h"
 #include "tuner/ahead.h"
 #include "tuner/expect.h"
 #include "tuner/tune_priv.h"
 
 #define ENTRANTS_MAX 65536
-#define SOURCES_MAX 64
+#define SOURCES_MAX HONE_TUNE_SOURCES
 #define OFFER_LIMIT_NS 120000000000ll  // listing the algorithms of a library
 #define BEGIN_LIMIT_NS 60000000000ll   // memory of the device; the reference comes on top
 #define REFERENCE_FACTOR 40
@@ -81,6 +82,11 @@ static hone_offer *find_offer(contest *c, const char *name)
     return NULL;
 }
 
+static double since(int64_t start_ns)
+{
+    return (double)(hone_clock_ns() - start_ns) / 1e9;
+}
+
 // ---- the problem in the worker
 
 static void note_refusal(contest *c, const char *why)
@@ -100,7 +106,9 @@ static hone_status begin(contest *c)
     if (c->begun_in == s->started) return HONE_OK;
     double reference_ns = REFERENCE_FACTOR * hone_expect_cost_ns(&c->parsed);
     int64_t limit_ns = BEGIN_LIMIT_NS + (int64_t)fmin(reference_ns, 1e13);
+    int64_t start_ns = hone_clock_ns();
     status = hone_supervisor_ask(s, limit_ns, "done", NULL, NULL, &ending, &reply, "begin\t%lld\t%s", (long long)c->number, c->problem);
+    c->tune->report.laying_s += since(start_ns);
     if (status) return status;
     c->is_over = ending == HONE_ENDING_STOPPED;
     if (ending == HONE_ENDING_ANSWER) c->begun_in = s->started;
@@ -116,6 +124,7 @@ static bool read_candidate(contest *c, const hone_wire_fields *fields)
     if (offer->is_covered) return true;
     if (hone_grow(&c->entrants, c->n, &c->capacity, sizeof *c->entrants, ENTRANTS_MAX)) return false;
     entrant.is_default = !strcmp(fields->at[3], "default");
+    entrant.is_point = !strcmp(fields->at[3], "point");
     entrant.tactic = hone_strdup(fields->at[4]);
     snprintf(entrant.source, sizeof entrant.source, "%s", c->offering->name);
     if (!entrant.tactic) return false;
@@ -135,10 +144,12 @@ static bool read_offer(void *user, const hone_wire_fields *fields)
     return true;
 }
 
-// The fastest by estimate first, those without one before them: what is hopeless is then known before it runs.
-static int by_estimate(const void *a, const void *b)
+// What libraries list beside their defaults last: by then it is known whether they have a chance. Of the others the fastest by estimate first,
+// those without one before them: what is hopeless is then known before it runs.
+static int by_turn(const void *a, const void *b)
 {
     const hone_entrant *x = a, *y = b;
+    if (x->is_point != y->is_point) return x->is_point ? 1 : -1;
     if (x->estimate_ns != y->estimate_ns) return x->estimate_ns < y->estimate_ns ? -1 : 1;
     return strcmp(x->tactic, y->tactic);
 }
@@ -150,11 +161,13 @@ static hone_status ask_offer(contest *c)
     hone_wire_fields reply;
     hone_status status = hone_tune_ready(c->tune);
     if (status) return status;
+    int64_t start_ns = hone_clock_ns();
     status = hone_supervisor_ask(s, OFFER_LIMIT_NS, "done", read_offer, c, &ending, &reply, "offer\t%lld\t%s", (long long)c->number, c->problem);
+    c->tune->report.listing_s += since(start_ns);
     if (status) return status;
     c->is_over = ending == HONE_ENDING_STOPPED;
     if (ending != HONE_ENDING_ANSWER && !c->is_over) note_refusal(c, s->why);
-    qsort(c->entrants, c->n, sizeof *c->entrants, by_estimate);
+    qsort(c->entrants, c->n, sizeof *c->entrants, by_turn);
     return HONE_OK;
 }
 
@@ -173,6 +186,14 @@ static void blame(contest *c, hone_answer *answer, hone_ending ending)
     snprintf(answer->note, sizeof answer->note, "%.1000s", c->tune->supervisor.why);
 }
 
+static double *spent_on(contest *c, const hone_entrant *e, bool is_awake)
+{
+    hone_tune_report *report = &c->tune->report;
+    for (int k = 0; k < hone_source_count && k < SOURCES_MAX && !is_awake; k++)
+        if (!strcmp(hone_sources[k]->name, e->source)) return &report->trying_s[k];
+    return &report->sampling_s;
+}
+
 // One exchange: a trial, or more samples of one that is awake. *sure: nothing that happened puts it in doubt.
 static hone_status exchange(contest *c, hone_entrant *e, int samples, hone_answer *answer, bool *sure)
 {
@@ -184,7 +205,9 @@ static hone_status exchange(contest *c, hone_entrant *e, int samples, hone_answe
     if (status || c->is_over || c->is_refused) return status;
     bool is_awake = e->worker == s->started;
     int64_t limit_ns = trial_limit(c, e, samples + (is_awake ? 1 : TRIAL_RUNS));
+    int64_t start_ns = hone_clock_ns();
     status = hone_supervisor_ask(s, limit_ns, "answer", NULL, NULL, &ending, &reply, "%s\t%d\t%s", is_awake ? "more" : "try", samples, e->tactic);
+    *spent_on(c, e, is_awake) += since(start_ns);
     if (status) return status;
     c->is_over = ending == HONE_ENDING_STOPPED;
     if (c->is_over) return HONE_OK;
@@ -222,7 +245,7 @@ static hone_status store_entrant(contest *c, hone_entrant *e)
     char depends[512] = "";
     if (e->is_stored || !a) return HONE_OK;
     e->is_stored = true;
-    bool is_ok = a->verdict == HONE_VERDICT_OK && racer && racer->n;
+    bool is_ok = a->verdict == HONE_VERDICT_OK && racer && racer->n, is_default = is_ok && e->is_default && !*a->note;
     const hone_source *source = hone_tactic_parse(e->tactic, &tactic) ? NULL : hone_source_find(tactic.source);
     if (source) hone_toolchain_pick(t->supervisor.toolchain, source->depends, depends, sizeof depends);
     t->report.verdicts[a->verdict]++;
@@ -232,6 +255,7 @@ static hone_status store_entrant(contest *c, hone_entrant *e)
         .temperature_c = a->temperature_c, .power_w = a->power_w, .throttle = a->throttle, .registers = a->registers,
         .artifact = a->artifact, .note = a->note,
     };
+    if (is_default && source && !strcmp(source->name, e->source)) row.note = HONE_NOTE_DEFAULT;      // a recording has none
     if (is_ok) {
         row.samples_ns = racer->samples;
         row.sample_count = racer->n < HONE_SAMPLES_MAX ? racer->n : HONE_SAMPLES_MAX;
@@ -302,6 +326,24 @@ static bool is_hopeless(const contest *c, const hone_entrant *e)
     return best > 0 && !e->is_default && hone_tune_effort(c->tune) < HONE_EFFORT_EXHAUSTIVE && e->estimate_ns > HOPELESS_ESTIMATE * best;
 }
 
+// A library whose default lies this far behind is not searched further. In half of what was recorded on an H100 cuDNN does, and the fastest of
+// it comes to 99.96% of what a search finds (docs/tuning.md).
+static double lagging_factor(hone_effort effort)
+{
+    return effort == HONE_EFFORT_QUICK ? 1.3 : effort == HONE_EFFORT_FULL ? 1.5 : HUGE_VAL;
+}
+
+static bool is_lagging(const contest *c, const hone_entrant *e)
+{
+    double best = hone_race_best_ns(&c->race);
+    for (size_t k = 0; k < c->n && e->is_point; k++) {
+        const hone_entrant *other = &c->entrants[k];
+        if (!other->is_default || strcmp(other->source, e->source) || other->racer < 0 || !c->race.racers[other->racer].n) continue;
+        return c->race.racers[other->racer].median > lagging_factor(hone_tune_effort(c->tune)) * best;
+    }
+    return false;
+}
+
 static hone_status enter(contest *c, hone_entrant *e)
 {
     hone_answer *answer = hone_alloc(sizeof *answer);
@@ -329,6 +371,7 @@ static hone_status enter_all(contest *c)
         hone_entrant *e = &c->entrants[k];
         if (hone_tune_is_over(t)) c->is_over = true;
         else if (is_hopeless(c, e)) t->report.hopeless++;
+        else if (is_lagging(c, e)) t->report.lagging++;
         else if (is_known_bad(c, e)) t->report.known_bad++;
         else status = enter(c, e);
         hone_tune_say(t, c->problem);

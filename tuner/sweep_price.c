@@ -65,7 +65,7 @@ static hone_status add_own_needs(prices *p)
 static size_t breadth(hone_effort effort, const char *kind)
 {
     size_t points, others;
-    hone_effort_limits(effort, kind, &points, &others);
+    hone_effort_limits(effort, kind, false, &points, &others);
     return points + others;
 }
 
@@ -125,9 +125,10 @@ static double past_seconds(const prices *p, const char *problem)
 // A vendor's library lists its points only beside a device: those are not counted.
 static hone_status count_candidates(const prices *p, const hone_problem *problem, hone_candidates *all)
 {
+    const hone_choosing how = {.kind = p->scope.kind, .effort = p->scope.effort};
     for (int k = 0; k < hone_source_count; k++) {
         if (!hone_source_is_wanted(hone_sources[k], p->scope.sources, p->scope.kind)) continue;
-        hone_status status = hone_candidates_add(all, hone_sources[k], problem, &p->target, NULL, p->scope.kind, p->scope.effort);
+        hone_status status = hone_candidates_add(all, hone_sources[k], problem, &p->target, NULL, &how);
         if (status == HONE_NO_MEMORY) return status;
     }
     return HONE_OK;

@@ -304,12 +304,13 @@ hone_status hone_tune_compile(const hone_target *target, const char *sources, ho
     hone_ahead_options options = {.target = *target, .effort = effort, .threads = threads, .helpers = 1, .compile_only = true,
                                   .compiles_apart = true};
     hone_ahead *ahead;
+    hone_ranking *ranking;
     hone_status status = HONE_OK;
+    if (!hone_ranking_find(&ranking)) options.ranking = ranking;       // as the worker does
     snprintf(options.kind, sizeof options.kind, "%s", target->kind);
     snprintf(options.sources, sizeof options.sources, "%s", sources);
     *compiled = *failed = 0;
-    status = hone_ahead_new(&options, &ahead);
-    if (status) return status;
+    HONE_TRY(hone_ahead_new(&options, &ahead));
     size_t told = 0;
     for (size_t k = 0; k < count && !status && !(stop && *stop); k++) {
         for (hone_item *item; told < count && told < k + AHEAD && !status; told++) {
@@ -320,5 +321,7 @@ hone_status hone_tune_compile(const hone_target *target, const char *sources, ho
         if (!status) count_codes(ahead, (int64_t)k + 1, problems[k], compiled, failed);
     }
     hone_ahead_free(ahead);
+out:
+    hone_ranking_free(ranking);
     return status;
 }

@@ -9,6 +9,8 @@
 
 typedef struct hone_tune hone_tune;
 
+#define HONE_TUNE_SOURCES 64
+
 typedef struct hone_tune_report {
     int64_t problems;                  // asked for, each once
     int64_t done, covered, refused;    // tuned; found tuned; with a problem of their own
@@ -16,9 +18,12 @@ typedef struct hone_tune_report {
     int64_t candidates;                // that ran
     int64_t verdicts[HONE_VERDICT_COUNT];
     int64_t known_bad, hopeless;       // left out: bad before; far slower by estimate than what was measured
+    int64_t lagging;                   // and of a library whose default was far behind
     int64_t suspects, cleared;         // tried again alone; innocent then
     int64_t workers;
     double seconds;
+    double listing_s, laying_s, sampling_s;       // waiting for the worker: asking sources, operands and reference, more samples of the good
+    double trying_s[HONE_TUNE_SOURCES];           // for trials, by source in the order of hone_sources
     bool stopped, out_of_time;
     char refusal[512];                 // the latest of a problem
 } hone_tune_report;

@@ -9,6 +9,7 @@
 #define HONE_MODE_COLD "single cold"
 #define HONE_MODE_WARM "single warm"
 #define HONE_MODE_GAP "graph gap"
+#define HONE_NOTE_DEFAULT "default"    // of a measurement: its tactic is what the library itself would have taken
 
 // ---- ledger: what is to be stored, in order. Entries own their text; they are written while the worker works on the next request.
 
@@ -42,7 +43,7 @@ typedef struct hone_entrant {          // a candidate as the parent sees it
     char *tactic;                      // owned
     char source[16];
     double estimate_ns;
-    bool is_default;
+    bool is_default, is_point;
     hone_answer *answer;               // owned; of its latest trial. NULL: not tried
     int64_t worker;                    // which worker it is awake in
     int racer;                         // -1: none

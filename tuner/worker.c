@@ -124,7 +124,7 @@ static void say_candidate(worker *w, const hone_candidate *candidate)
     hone_tactic_print(&candidate->tactic, text);
     begin_line(w, "tactic");
     put_field(w, hone_print_double(candidate->estimate_ns, number));
-    put_field(w, candidate->is_default ? "default" : "other");
+    put_field(w, candidate->is_default ? "default" : candidate->is_point ? "point" : "other");
     put_field(w, text);
     end_line(w);
 }
@@ -251,6 +251,9 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
                                 .threads = !is_apart ? 0 : cpus > 3 ? cpus - 2 : 1};
     snprintf(ahead.kind, sizeof ahead.kind, "%s", bench->device->api->kind);
     snprintf(ahead.sources, sizeof ahead.sources, "%s", options->sources);
+    // One that cannot be read is none: estimates order as well, only not as sharply.
+    if (hone_ranking_find(&bench->ranking)) bench->ranking = NULL;
+    ahead.ranking = bench->ranking;
     HONE_TRY(hone_ahead_new(&ahead, &bench->ahead));
 out:
     return status;
@@ -260,6 +263,7 @@ static void close_bench(hone_bench *bench)
 {
     hone_bench_end(bench);
     hone_ahead_free(bench->ahead);
+    hone_ranking_free(bench->ranking);
     hone_free(bench->kept);
     if (bench->device) hone_buffers_clear(&bench->buffers);
     hone_device_close(bench->device);

@@ -20,6 +20,7 @@ typedef struct hone_bench {            // the device with one problem on it
     hone_device *device;
     const hone_timer *timer;
     hone_worker_options options;
+    hone_ranking *ranking;             // owned; NULL: none
     hone_ahead *ahead;
     int threads;                       // for comparing
     hone_item *item;                   // borrowed from ahead; NULL between problems

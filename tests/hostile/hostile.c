@@ -240,6 +240,37 @@ const hone_source hone_source_good = {
     .estimate_ns = estimate_ns, .prepare = prepare,
 };
 
+// ---- source "laggard": a library whose every algorithm takes half a millisecond, its default first
+
+static hone_status laggard_space(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *space)
+{
+    (void)target, (void)device;
+    hone_status status = list(problem, "laggard", 0, space);
+    space->n_points = space->n_points < 4 ? space->n_points : 4;
+    return status;
+}
+
+static hone_status laggard_run(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
+{
+    hone_sleep_ns(ESTIMATE_NS / 2);
+    return run(runnable, stream, operands, outputs, workspace);
+}
+
+static const hone_runnable_api laggard_api = {.wake = wake, .run = laggard_run, .sleep = sleep_runnable, .free = free_runnable};
+
+static hone_status laggard_prepare(const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact,
+                                   hone_runnable **runnable)
+{
+    hone_status status = prepare(problem, tactic, device, artifact, runnable);
+    if (!status) (*runnable)->api = &laggard_api;
+    return status;
+}
+
+const hone_source hone_source_laggard = {
+    .name = "laggard", .version = 1, .depends = "hone", .devices = "cpu", .probe = probe, .space = laggard_space, .valid = valid,
+    .prepare = laggard_prepare,
+};
+
 // ---- source "badcompiler": one tactic compiles, one does not, one takes the compiler with it
 
 static hone_status badcompiler_space(const hone_problem *problem, const hone_target *target, hone_device *device, hone_space *space)

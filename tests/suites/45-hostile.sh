@@ -12,10 +12,13 @@ tune --db "$out/good.db" --sources good >"$out/good.json"
 cat "$out/summary.json"
 "$hostile" tune "$out/list" --compile-only --device 'cpu x86_64-avx2 "any" threads=1' --sources badcompiler | tee "$out/compiled"
 grep -q '10 tactics compiled or found, 20 do not compile' "$out/compiled"      # ten of them took the compiler with them
+head -1 "$out/list" >"$out/one"
+"$hostile" tune "$out/one" --effort quick --sources good,laggard --warm --progress none --json --db "$out/quick.db" >"$out/quick.json"
+"$hostile" tune "$out/one" --effort exhaustive --sources laggard --warm --progress none --json --db "$out/all.db" >"$out/all.json"
 gpu=()
 if [ -e tests/hostile/gpu.replay ]; then      # tests/hostile/record_gpu.sh
     grep -v '^#' tests/hostile/gpu.replay | cut -f1 | grep ' ' | sort -u >"$out/gpu.list"
     "$hostile" tune "$out/gpu.list" --device replay:tests/hostile/gpu.replay --deadline-floor 0.3 --progress none --db "$out/gpu.db"
     gpu=("$out/gpu.db")
 fi
-python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json" "${gpu[@]}"
+python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json" "$out/quick.json" "$out/all.json" "${gpu[@]}"

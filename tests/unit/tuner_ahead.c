@@ -170,9 +170,9 @@ static void the_default_competes_and_each_kernel_has_its_best(void **state)
     hone_candidates list = {0};
     size_t points, others;
     (void)state;
-    hone_effort_limits(HONE_EFFORT_QUICK, "cuda", &points, &others);
+    hone_effort_limits(HONE_EFFORT_QUICK, "cuda", false, &points, &others);
     assert_true(points > 0 && points < 8 && others > 2 && others < 14);
-    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, "cuda", HONE_EFFORT_QUICK), HONE_OK);
+    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, &(hone_choosing){"cuda", HONE_EFFORT_QUICK, NULL}), HONE_OK);
     assert_int_equal(list.n, points + others);
     assert_string_equal(list.items[0].tactic.vendor, "algo=x9");
     for (size_t k = 0; k < list.n; k++) assert_int_equal(list.items[k].is_default, k == 0);
@@ -180,10 +180,10 @@ static void the_default_competes_and_each_kernel_has_its_best(void **state)
     assert_string_equal(list.items[points + 1].tactic.kernel, "other");
     for (size_t k = 2; k < others; k++) assert_int_equal(hone_tactic_get(&list.items[points + k].tactic, "t", 0), k);
     hone_candidates_clear(&list);
-    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, "cuda", HONE_EFFORT_EXHAUSTIVE), HONE_OK);
+    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, &(hone_choosing){"cuda", HONE_EFFORT_EXHAUSTIVE, NULL}), HONE_OK);
     assert_int_equal(list.n, 8 + 14);
     hone_candidates_clear(&list);
-    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, "cuda", HONE_EFFORT_ESTIMATE), HONE_OK);
+    assert_int_equal(hone_candidates_add(&list, &counted, &problem, &target, NULL, &(hone_choosing){"cuda", HONE_EFFORT_ESTIMATE, NULL}), HONE_OK);
     assert_int_equal(list.n, 0);
     hone_candidates_clear(&list);
 }
