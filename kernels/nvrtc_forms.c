@@ -11,6 +11,7 @@ const hone_form hone_forms[] = {
     {"pool", hone_form_pool},
     {"depthwise", hone_form_depthwise},
     {"direct", hone_form_direct},
+    {"deconv", hone_form_deconv},
     {"concat", hone_form_concat},
     {"gather", hone_form_gather},
     {"map", hone_form_map},
