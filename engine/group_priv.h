@@ -35,6 +35,7 @@ typedef struct hone_view {
 
 typedef struct hone_rule {
     const char *name;
+    const char *device;                      // the one kind of device where its groups are worth a measurement; NULL: all
     // Proposes every group whose exit is `node`. HONE_OK also when there is none.
     hone_status (*propose)(const hone_view *view, int node, hone_group_list *list);
     // Builds the group's problem: operands as `format` says, in the order of group->operands, which a first call fills.

@@ -2,12 +2,13 @@
 // The fusion rules. A rule is a const object in its own file and a line here.
 #include "engine/group_priv.h"
 
-extern const hone_rule hone_rule_single, hone_rule_tail, hone_rule_elementwise, hone_rule_attention;
+extern const hone_rule hone_rule_single, hone_rule_tail, hone_rule_elementwise, hone_rule_attention, hone_rule_squeeze;
 
 const hone_rule *const hone_rules[] = {
     &hone_rule_single,
     &hone_rule_tail,
     &hone_rule_elementwise,
     &hone_rule_attention,
+    &hone_rule_squeeze,
 };
 const int hone_rule_count = sizeof hone_rules / sizeof *hone_rules;

@@ -13,8 +13,8 @@ typedef struct hone_formed {
     int main;                          // the step that is not elementwise; -1: none
     hone_dtype dtype;                  // of the main step's first operand (NONE: none counts)
     hone_vars vars;
-    bool has_tail, has_head;
-    hone_region tail, head;
+    bool has_tail, has_head, has_middle;
+    hone_region tail, head, middle;    // middle: between two main steps
     int n_reals;
     struct { char name[16]; double value; } reals[HONE_ARGS_REALS];
     int n_types;
@@ -24,6 +24,7 @@ typedef struct hone_formed {
 typedef struct hone_form {
     const char *name;
     hone_status (*make)(const hone_problem *problem, hone_formed *formed);     // HONE_DECLINED: not of this form
+    bool has_more;                     // than one main step, and finds them itself
 } hone_form;
 
 extern const hone_form hone_forms[];
@@ -57,6 +58,7 @@ hone_status hone_form_pool(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_depthwise(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_deconv(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_squeeze(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_concat(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_gather(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_map(const hone_problem *problem, hone_formed *formed);

@@ -4,23 +4,24 @@
 #include <string.h>
 
 const hone_form hone_forms[] = {
-    {"elementwise", hone_form_elementwise},
-    {"transpose", hone_form_transpose},
-    {"matmul", hone_form_matmul},
-    {"conv", hone_form_conv},
-    {"pool", hone_form_pool},
-    {"depthwise", hone_form_depthwise},
-    {"direct", hone_form_direct},
-    {"deconv", hone_form_deconv},
-    {"concat", hone_form_concat},
-    {"gather", hone_form_gather},
-    {"map", hone_form_map},
-    {"attention", hone_form_attention},
-    {"rows", hone_form_rows},
-    {"lines", hone_form_lines},
-    {"reduce_rows", hone_form_reduce_rows},
-    {"reduce_cols", hone_form_reduce_cols},
-    {"reduce_any", hone_form_reduce_any},
+    {.name = "elementwise", .make = hone_form_elementwise},
+    {.name = "transpose", .make = hone_form_transpose},
+    {.name = "matmul", .make = hone_form_matmul},
+    {.name = "conv", .make = hone_form_conv},
+    {.name = "pool", .make = hone_form_pool},
+    {.name = "depthwise", .make = hone_form_depthwise},
+    {.name = "direct", .make = hone_form_direct},
+    {.name = "deconv", .make = hone_form_deconv},
+    {.name = "squeeze", .make = hone_form_squeeze, .has_more = true},
+    {.name = "concat", .make = hone_form_concat},
+    {.name = "gather", .make = hone_form_gather},
+    {.name = "map", .make = hone_form_map},
+    {.name = "attention", .make = hone_form_attention},
+    {.name = "rows", .make = hone_form_rows},
+    {.name = "lines", .make = hone_form_lines},
+    {.name = "reduce_rows", .make = hone_form_reduce_rows},
+    {.name = "reduce_cols", .make = hone_form_reduce_cols},
+    {.name = "reduce_any", .make = hone_form_reduce_any},
 };
 
 const int hone_form_count = sizeof hone_forms / sizeof *hone_forms;
@@ -172,7 +173,7 @@ hone_status hone_form_make(const char *name, const hone_problem *problem, const 
     if (hone_tensor_count(&problem->out[0]) == 0) return hone_fail(HONE_DECLINED, "nothing to compute");
     for (int k = 0; k < problem->n_operands; k++)
         if (hone_tensor_count(&problem->operands[k]) == 0) return hone_fail(HONE_DECLINED, "operand %d is empty", k);
-    hone_status status = hone_form_find_main(problem, &formed->main);
+    hone_status status = form->has_more ? HONE_OK : hone_form_find_main(problem, &formed->main);
     if (!status) status = form->make(problem, formed);
     if (!status) add_common(formed, target);
     return status;

@@ -316,3 +316,13 @@ hone_status hone_region_print_head(const hone_region *region, hone_text *text, h
     print_loop(&p);
     return finish(&p);
 }
+
+hone_status hone_region_print_middle(const hone_region *region, hone_text *text, hone_args *args)
+{
+    printer p = {.region = region, .text = text, .args = args};
+    hone_text_printf(text, "template <int V> HONE_FN void hone_middle(const hone_args &p, const hone_x (&x)[V], const unsigned m, const unsigned n, "
+                           "hone_x (&r)[V])\n");
+    print_loads(&p);
+    print_loop(&p);
+    return finish(&p);
+}

@@ -78,9 +78,10 @@ hone_status hone_region_add_bias(hone_region *region, int operand, int axis);
 // x is what load `load` would bring: the kernel brings it.
 void hone_region_take_x(hone_region *region, int load);
 
-// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head. Numbers are added to args.
+// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head, what stands between hone_middle. Numbers are added to args.
 hone_status hone_region_print_tail(const hone_region *region, hone_text *text, hone_args *args);
 hone_status hone_region_print_head(const hone_region *region, hone_text *text, hone_args *args);
+hone_status hone_region_print_middle(const hone_region *region, hone_text *text, hone_args *args);      // behind the tail, whose hone_x it uses
 
 const char *hone_cuda_type(hone_dtype dtype);                // "f16", "i64", "b8"
 

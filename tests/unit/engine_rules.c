@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rules propose computes the same as the nodes it replaces: every group of random networks, and attention in the forms that
-// exporters write, with near misses that must not be taken for it.
+// What rules propose computes the same as the nodes it replaces: every group of random networks, attention in the forms that
+// exporters write, and squeeze and excite, with near misses that must not be taken for it.
 #include "engine/group_priv.h"
 #include "engine/join_priv.h"
 #include "tests/unit/graph_maker.h"
@@ -210,6 +210,55 @@ static void near_misses_are_not_taken(void **state)
         }
 }
 
+// ---- squeeze and excite
+
+typedef struct squeeze {
+    bool far, bare, silu, seen, wide;      // far: the image is made elsewhere first; bare: no biases; seen: the hidden values are an output
+    const char *kind;
+} squeeze;
+
+static int one_pixel(maker *m, int x, int64_t to, int64_t from, bool bare)
+{
+    int w = maker_constant(m, 4, (int64_t[]){to, from, 1, 1}, 0.5);
+    if (bare) return maker_binary(m, "conv", x, w);
+    return maker_node(m, "conv", "", 3, (int[]){x, w, maker_constant(m, 1, (int64_t[]){to}, 0.5)});
+}
+
+static int make_squeeze(const squeeze *s, hone_graph **graph)
+{
+    maker m;
+    char attrs[40];
+    maker_begin(&m, 5);
+    int image = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){2, 6, 4, 3}), x = s->far ? maker_unary(&m, "relu", "", image) : image;
+    snprintf(attrs, sizeof attrs, "kind=%s axes=2,3", s->kind);
+    int hidden = one_pixel(&m, maker_unary(&m, "reduce", attrs, x), 4, 6, s->bare);
+    hidden = s->silu ? maker_binary(&m, "mul", hidden, maker_unary(&m, "sigmoid", "", hidden)) : maker_unary(&m, "relu", "", hidden);
+    if (s->seen) maker_output(&m, hidden);
+    int gates = maker_unary(&m, "hardsigmoid", "", one_pixel(&m, hidden, 6, 4, s->bare));
+    int out = s->wide ? maker_binary(&m, "add", x, maker_binary(&m, "mul", x, gates)) : gates;
+    maker_output(&m, out);
+    maker_end(&m);
+    int n = check_graph(m.graph, 5, "squeeze");
+    *graph = m.graph;
+    return n;
+}
+
+// The gates without the mean, with it, and with each of the two ops on the image; none where something between is seen from outside.
+static void squeeze_is_found_and_equal(void **state)
+{
+    static const struct { squeeze form; int groups; } cases[] = {
+        {{.kind = "mean"}, 2}, {{.kind = "mean", .wide = true}, 4}, {{.kind = "mean", .wide = true, .bare = true, .silu = true, .far = true}, 4},
+        {{.kind = "max", .wide = true}, 1}, {{.kind = "mean", .wide = true, .seen = true}, 0},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        hone_graph *graph;
+        int n = make_squeeze(&cases[k].form, &graph);
+        if (n != cases[k].groups) fail_msg("case %zu: %d groups, not %d", k, n, cases[k].groups);
+        hone_graph_free(graph);
+    }
+}
+
 int test_engine_rules(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +266,7 @@ int test_engine_rules(void)
         cmocka_unit_test(attention_is_found_and_equal),
         cmocka_unit_test(parts_of_a_joint_projection_are_taken_in),
         cmocka_unit_test(near_misses_are_not_taken),
+        cmocka_unit_test(squeeze_is_found_and_equal),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);
 }
