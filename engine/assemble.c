@@ -256,13 +256,13 @@ static hone_status slot_of(assembly *a, int value, const hone_tensor *tensor, ho
 
 static hone_status add_view(assembly *a, const hone_choice *choice) {
     const hone_graph *graph = a->view->graph;
-    const hone_node *node = &graph->nodes[hone_group_exit(choice->group)];
-    hone_tensor in = hone_format_tensor(&graph->values[node->in[0]].tensor, choice->precision, HONE_ROW);
-    hone_tensor out = hone_format_tensor(&graph->values[node->out[0]].tensor, choice->precision, HONE_ROW);
+    int x = choice->group->operands[0], y = graph->nodes[hone_group_exit(choice->group)].out[0];
+    hone_tensor in = hone_format_tensor(&graph->values[x].tensor, choice->precision, choice->layout);
+    hone_tensor out = hone_format_tensor(&graph->values[y].tensor, choice->precision, choice->layout);
     hone_slot from, to;
-    hone_status status = slot_of(a, node->in[0], &in, &from);
-    if (status == HONE_OK && from.kind == HONE_SLOT_WEIGHT) return view_weight(a, node->out[0], &out, from.index, &to);
-    return status == HONE_OK ? new_buffer(a, node->out[0], &out, from.index, &to) : status;
+    hone_status status = slot_of(a, x, &in, &from);
+    if (status == HONE_OK && from.kind == HONE_SLOT_WEIGHT) return view_weight(a, y, &out, from.index, &to);
+    return status == HONE_OK ? new_buffer(a, y, &out, from.index, &to) : status;
 }
 
 static const char *step_name(assembly *a, const hone_group *group) {

@@ -106,7 +106,8 @@ hone_status hone_group_add(const hone_view *view, const hone_rule *rule, const i
     sort_nodes(&group);
     if (!is_single_exit(view, &group)) return HONE_OK;
     const hone_node *exit = &view->graph->nodes[hone_group_exit(&group)];
-    group.view = n == 1 && exit->call.op->kind == HONE_OP_VIEW;
+    group.view = rule->views || (n == 1 && exit->call.op->kind == HONE_OP_VIEW);
+    group.layout = rule->views ? rule->layout : HONE_ROW;
     hone_problem *problem = hone_alloc(sizeof *problem);
     if (!problem) return HONE_NO_MEMORY;
     hone_status status = rule->make(view, &group, problem);

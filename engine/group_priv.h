@@ -19,6 +19,7 @@ typedef struct hone_group {
     int n_operands;
     int operands[HONE_OPERANDS_MAX];         // graph values, as the problem's operands
     bool view;                               // same bytes, other dims: costs nothing and has no problem
+    hone_layout layout;                      // in which a view is one
 } hone_group;
 
 typedef struct hone_group_list {
@@ -35,6 +36,8 @@ typedef struct hone_view {
 
 typedef struct hone_rule {
     const char *name;
+    bool views;                              // its groups are views, in `layout`
+    hone_layout layout;
     const char *device;                      // the one kind of device where its groups are worth a measurement; NULL: all
     // Proposes every group whose exit is `node`. HONE_OK also when there is none.
     hone_status (*propose)(const hone_view *view, int node, hone_group_list *list);

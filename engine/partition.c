@@ -139,12 +139,12 @@ static hone_status add_variant(search *s, const hone_group *group, const hone_pr
 
 static hone_status add_variants(search *s, const hone_group *group, const hone_precision_set *precisions) {
     if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW, false);
-    if (group->view && hone_group_may_leave(s->view, group, precisions->items[0], HONE_ROW)) {
+    if (group->view && group->layout == HONE_ROW && hone_group_may_leave(s->view, group, precisions->items[0], HONE_ROW)) {
         hone_status status = add_variant(s, group, NULL, HONE_ROW, false);       // what was written as it leaves stays so
         if (status != HONE_OK) return status;
     }
     for (int p = 0; p < precisions->n; p++) {
-        unsigned layouts = group->view ? 1u << HONE_ROW : hone_group_layouts(s->view, group, &s->costs->target);
+        unsigned layouts = group->view ? 1u << group->layout : hone_group_layouts(s->view, group, &s->costs->target);
         for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
             if (!(layouts & 1u << layout)) continue;
             bool may_leave = !group->view && hone_group_may_leave(s->view, group, precisions->items[p], (hone_layout)layout);
