@@ -60,9 +60,10 @@ static hone_status want_group(const hone_view *view, const hone_group *group, co
     unsigned layouts = precision ? hone_group_layouts(view, group, target) : 1u << HONE_ROW;
     for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
         if (!(layouts & 1u << layout)) continue;
-        bool may_leave = hone_group_may_leave(view, group, precision, (hone_layout)layout);
-        for (int leaves = 0; leaves <= may_leave; leaves++) {
-            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, leaves, scratch);
+        unsigned may = hone_group_ports(view, group, precision, (hone_layout)layout, target);
+        for (unsigned ports = 0; ports < HONE_PORTS; ports++) {
+            if (ports & ~may) continue;
+            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, ports, scratch);
             if (status == HONE_OK) status = want(list, scratch);
             if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
         }

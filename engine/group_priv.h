@@ -69,13 +69,19 @@ typedef struct hone_format {                 // how a value lies in memory
 // The tensor of a value under a precision and layout: float types become the precision's, rank 4 floats get the layout.
 hone_tensor hone_format_tensor(const hone_tensor *natural, const hone_precision *precision, hone_layout layout);
 
-// Concrete problem of a group; HONE_DECLINED when this layout is not for it. leaves: its result is written as it leaves the network.
-hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, bool leaves,
+// What a variant does at the ports of the network, as bits. ENTERS: it reads the network's input, and its own constants, as they come; its products
+// round to TF32, which is as fine as the 16-bit floats of the precision. LEAVES: its result is written as it leaves the network.
+enum { HONE_LEAVES = 1, HONE_ENTERS = 2, HONE_PORTS = 4 };
+
+// The ports that a group has a choice at: a first convolution of few channels may enter, on a GPU; a group that makes an output of the network that
+// lies otherwise outside may leave. So a conversion beside it is spared.
+unsigned hone_group_ports(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, const hone_target *target);
+// Concrete problem of a group; HONE_DECLINED when this layout is not for it.
+hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, unsigned ports,
                                hone_problem *problem);
-// Whether a group makes an output of the network that lies otherwise outside: then it may write it so itself, without a conversion.
-bool hone_group_may_leave(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout);
-// The type of the group's o-th result.
-hone_tensor hone_group_result(const hone_view *view, const hone_group *group, int o, const hone_precision *precision, hone_layout layout, bool leaves);
+// The types of the group's k-th operand and o-th result.
+hone_tensor hone_group_operand(const hone_view *view, const hone_group *group, int k, const hone_precision *precision, hone_layout layout, unsigned ports);
+hone_tensor hone_group_result(const hone_view *view, const hone_group *group, int o, const hone_precision *precision, hone_layout layout, unsigned ports);
 // False for groups that no float enters or leaves: they have one variant.
 bool hone_group_has_float(const hone_view *view, const hone_group *group);
 // Layouts worth proposing for a group on a target (HONE_ROW, HONE_NHWC as bits 1 and 2).

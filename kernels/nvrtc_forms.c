@@ -11,6 +11,7 @@ const hone_form hone_forms[] = {
     {.name = "pool", .make = hone_form_pool},
     {.name = "depthwise", .make = hone_form_depthwise},
     {.name = "direct", .make = hone_form_direct},
+    {.name = "planes", .make = hone_form_planes},
     {.name = "deconv", .make = hone_form_deconv},
     {.name = "squeeze", .make = hone_form_squeeze, .has_more = true},
     {.name = "concat", .make = hone_form_concat},
