@@ -58,6 +58,9 @@ hone_status hone_group_make_calls(const hone_view *view, hone_group *group, hone
 bool hone_group_holds(const hone_group *group, int node);
 int hone_group_exit(const hone_group *group);
 bool hone_node_is_elementwise(const hone_node *node);
+// Adds, for the exit `node`, the chains of elementwise nodes that lead up to one that is_head takes.
+typedef bool hone_head_test(const hone_node *node);
+hone_status hone_tails_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, hone_group_list *list);
 // The only consumer of a node's only output, or -1 (several, none, or also a network output).
 int hone_view_sole_consumer(const hone_view *view, int node);
 

@@ -19,7 +19,7 @@ static bool may_have_tail(const hone_node *node) {
 }
 
 // The producer of `node`'s operand that continues the chain upwards: elementwise or a head, read by `node` only, of the same dims.
-static int above(const hone_view *view, int node) {
+static int above(const hone_view *view, int node, hone_head_test *is_head) {
     const hone_graph *graph = view->graph;
     const hone_node *n = &graph->nodes[node];
     int best = -1;
@@ -27,8 +27,8 @@ static int above(const hone_view *view, int node) {
         int producer = n->in[k] < 0 ? -1 : graph->values[n->in[k]].producer;
         if (producer < 0 || hone_view_sole_consumer(view, producer) != node) continue;
         if (!hone_tensor_same_dims(&graph->values[n->in[k]].tensor, &graph->values[n->out[0]].tensor)) continue;
-        if (!hone_node_is_elementwise(&graph->nodes[producer]) && !may_have_tail(&graph->nodes[producer])) continue;
-        if (may_have_tail(&graph->nodes[producer])) return producer;     // a head nearby wins over a longer chain
+        if (!hone_node_is_elementwise(&graph->nodes[producer]) && !is_head(&graph->nodes[producer])) continue;
+        if (is_head(&graph->nodes[producer])) return producer;     // a head nearby wins over a longer chain
         best = producer;
     }
     return best;
@@ -36,7 +36,7 @@ static int above(const hone_view *view, int node) {
 
 // Proposes, for the exit `node`, the chain that leads up to a head. Two operands may both lead to one (a residual add of two
 // convolutions): each is tried.
-static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
+hone_status hone_tails_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, hone_group_list *list) {
     const hone_graph *graph = view->graph;
     if (!hone_node_is_elementwise(&graph->nodes[node]) || graph->nodes[node].call.n_out != 1) return HONE_OK;
     for (int k = 0; k < graph->nodes[node].call.n_in; k++) {
@@ -47,12 +47,16 @@ static hone_status propose(const hone_view *view, int node, hone_group_list *lis
         chain[n++] = node;
         while (at >= 0 && hone_node_is_elementwise(&graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
             chain[n++] = at;
-            at = above(view, at);
+            at = above(view, at, is_head);
         }
-        if (at < 0 || !may_have_tail(&graph->nodes[at])) continue;
+        if (at < 0 || !is_head(&graph->nodes[at])) continue;
         chain[n++] = at;
-        hone_status status = hone_group_add(view, &hone_rule_tail, chain, n, list);
+        hone_status status = hone_group_add(view, rule, chain, n, list);
         if (status != HONE_OK) return status;
     }
     return HONE_OK;
+}
+
+static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
+    return hone_tails_propose(view, &hone_rule_tail, may_have_tail, node, list);
 }

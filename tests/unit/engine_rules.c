@@ -259,6 +259,41 @@ static void squeeze_is_found_and_equal(void **state)
     }
 }
 
+// ---- what stands before a norm or behind a movement
+
+// A residual sum and its bias before a layer norm; one summand is seen from outside in the second form, and stays so.
+static void heads_are_taken_in(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 6;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 6}), y = maker_input(&m, "y", HONE_F32, 3, (int64_t[]){2, 5, 6});
+        int biased = maker_binary(&m, "add", x, maker_constant(&m, 1, &wide, 1)), sum = maker_binary(&m, "add", y, biased);
+        if (seen) maker_output(&m, biased);
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        maker_output(&m, maker_unary(&m, "relu", "", norm));
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "head"), 2);                      // without and with the op behind
+        hone_graph_free(m.graph);
+    }
+}
+
+static void movements_have_tails(void **state)
+{
+    maker m;
+    (void)state;
+    maker_begin(&m, 3);
+    int x = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){1, 3, 2, 2}), y = maker_input(&m, "y", HONE_F32, 4, (int64_t[]){1, 3, 4, 4});
+    int up = maker_binary(&m, "add", y, maker_unary(&m, "resize", "coords=asymmetric nearest=floor size=1,3,4,4", x));
+    int both = maker_node(&m, "concat", "axis=1", 2, (int[]){up, y});
+    maker_output(&m, maker_unary(&m, "relu", "", maker_binary(&m, "mul", both, maker_scalar(&m, 0.5f))));
+    maker_end(&m);
+    assert_int_equal(check_graph(m.graph, 3, "moved"), 3);
+    hone_graph_free(m.graph);
+}
+
 int test_engine_rules(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,6 +302,8 @@ int test_engine_rules(void)
         cmocka_unit_test(parts_of_a_joint_projection_are_taken_in),
         cmocka_unit_test(near_misses_are_not_taken),
         cmocka_unit_test(squeeze_is_found_and_equal),
+        cmocka_unit_test(heads_are_taken_in),
+        cmocka_unit_test(movements_have_tails),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);
 }
