@@ -55,6 +55,7 @@ HONE_FN void finish(const hone_args &p, unsigned smem, int m0, int n0, int m_shi
     }
 }
 
+#ifndef OWN_ENTRY
 HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p)
 {
     // Blocks that run at the same time should share rows of A and columns of B in the L2: walk in bands of 8 tile rows.
@@ -100,3 +101,4 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
     finish(p, smem, m0, n0, m_shift, n_shift);
     if (SPLITS > 1) hone_cluster_sync();       // no block may leave while others read its shared memory
 }
+#endif

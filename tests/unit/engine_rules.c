@@ -280,6 +280,24 @@ static void heads_are_taken_in(void **state)
     }
 }
 
+// A layer norm with the product that alone reads it, and two ops behind; not when something else reads it too.
+static void norms_are_taken_into_products(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 8;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 8});
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){x, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        int y = maker_unary(&m, "gelu", "", maker_linear(&m, norm, 6, true, true));
+        maker_output(&m, seen ? maker_node(&m, "concat", "axis=2", 2, (int[]){y, norm}) : y);
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "normed"), seen ? 0 : 3);
+        hone_graph_free(m.graph);
+    }
+}
+
 static void movements_have_tails(void **state)
 {
     maker m;
@@ -303,6 +321,7 @@ int test_engine_rules(void)
         cmocka_unit_test(near_misses_are_not_taken),
         cmocka_unit_test(squeeze_is_found_and_equal),
         cmocka_unit_test(heads_are_taken_in),
+        cmocka_unit_test(norms_are_taken_into_products),
         cmocka_unit_test(movements_have_tails),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);
