@@ -271,7 +271,7 @@ static bool touches_image(const hone_view *view, const hone_group *group) {
 
 unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target) {
     const unsigned row = 1u << HONE_ROW, nhwc = 1u << HONE_NHWC;
-    if (group->rule->device && strcmp(group->rule->device, target->kind)) return 0;
+    if (group->rule->device && (strcmp(group->rule->device, target->kind) || target->cc < group->rule->cc)) return 0;
     if (!touches_image(view, group)) return row;
     bool window = false;
     for (int k = 0; k < group->n_nodes; k++) {

@@ -39,6 +39,7 @@ typedef struct hone_rule {
     bool views;                              // its groups are views, in `layout`
     hone_layout layout;
     const char *device;                      // the one kind of device where its groups are worth a measurement; NULL: all
+    int cc;                                  // and the least compute capability there
     // Proposes every group whose exit is `node`. HONE_OK also when there is none.
     hone_status (*propose)(const hone_view *view, int node, hone_group_list *list);
     // Builds the group's problem: operands as `format` says, in the order of group->operands, which a first call fills.
@@ -58,8 +59,10 @@ hone_status hone_group_make_calls(const hone_view *view, hone_group *group, hone
 bool hone_group_holds(const hone_group *group, int node);
 int hone_group_exit(const hone_group *group);
 bool hone_node_is_elementwise(const hone_node *node);
-// Adds, for the exit `node`, the chains of elementwise nodes that lead up to one that is_head takes.
 typedef bool hone_head_test(const hone_node *node);
+// Adds the exit `node` with the chain of elementwise nodes from its operand k up to one that is_head takes, if there is one.
+hone_status hone_tail_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, int k, hone_group_list *list);
+// The same of every operand of an elementwise exit.
 hone_status hone_tails_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, hone_group_list *list);
 // The only consumer of a node's only output, or -1 (several, none, or also a network output).
 int hone_view_sole_consumer(const hone_view *view, int node);

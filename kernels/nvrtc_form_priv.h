@@ -60,6 +60,7 @@ hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_planes(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_deconv(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_normed(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_ended(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_squeeze(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_concat(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_gather(const hone_problem *problem, hone_formed *formed);

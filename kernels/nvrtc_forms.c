@@ -14,6 +14,7 @@ const hone_form hone_forms[] = {
     {.name = "planes", .make = hone_form_planes},
     {.name = "deconv", .make = hone_form_deconv},
     {.name = "normed", .make = hone_form_normed, .has_more = true},
+    {.name = "ended", .make = hone_form_ended, .has_more = true},
     {.name = "squeeze", .make = hone_form_squeeze, .has_more = true},
     {.name = "concat", .make = hone_form_concat},
     {.name = "gather", .make = hone_form_gather},

@@ -298,6 +298,24 @@ static void norms_are_taken_into_products(void **state)
     }
 }
 
+// A product, a bias, a residual and the layer norm that alone reads their sum; not when something else reads it too.
+static void products_end_with_norms(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 6;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 8}), y = maker_input(&m, "y", HONE_F32, 3, (int64_t[]){2, 5, 6});
+        int sum = maker_binary(&m, "add", y, maker_linear(&m, x, 6, false, true));
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        maker_output(&m, seen ? maker_binary(&m, "add", sum, norm) : norm);
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "ended"), !seen);
+        hone_graph_free(m.graph);
+    }
+}
+
 static void movements_have_tails(void **state)
 {
     maker m;
@@ -322,6 +340,7 @@ int test_engine_rules(void)
         cmocka_unit_test(squeeze_is_found_and_equal),
         cmocka_unit_test(heads_are_taken_in),
         cmocka_unit_test(norms_are_taken_into_products),
+        cmocka_unit_test(products_end_with_norms),
         cmocka_unit_test(movements_have_tails),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);
