@@ -33,14 +33,20 @@ const int hone_form_count = sizeof hone_forms / sizeof *hone_forms;
 
 hone_status hone_form_find_main(const hone_problem *problem, int *main)
 {
+    int lookup = -1, lookups = 0;
     *main = -1;
     for (int s = 0; s < problem->n_steps; s++) {
         const hone_step *step = &problem->steps[s];
+        if (hone_step_is_lookup(problem, s)) {
+            lookup = s, lookups++;
+            continue;
+        }
         bool is_view = !strcmp(step->call.op->name, "reshape") && s > 0;
         if (is_view || hone_step_is_elementwise(step) || hone_step_is_strided(problem, s)) continue;
         if (*main >= 0) return hone_fail(HONE_DECLINED, "%s after %s in one kernel", step->call.op->name, problem->steps[*main].call.op->name);
         *main = s;
     }
+    if (*main < 0 && lookups == 1) *main = lookup;      // alone it is a gather; else lookups are operands of what there is
     return HONE_OK;
 }
 

@@ -280,6 +280,25 @@ static void heads_are_taken_in(void **state)
     }
 }
 
+// Rows of two tables, a third, and their layer norm.
+static void lookups_are_taken_into_norms(void **state)
+{
+    (void)state;
+    maker m;
+    maker_begin(&m, 3);
+    int64_t wide = 6, three[2] = {3, 5};
+    int64_t ids[15] = {0, 1, 6, 3, 2, 5, 4, 4, 1, 0, 6, 6, 2, 3, 1};
+    hone_tensor t = maker_tensor(HONE_I64, 2, three);
+    int index = hone_graph_add_constant(m.graph, "ids", &t, ids);
+    int a = maker_binary(&m, "gather", maker_constant(&m, 2, (int64_t[]){7, 6}, 1), index);
+    int b = maker_binary(&m, "gather", maker_constant(&m, 2, (int64_t[]){9, 6}, 1), index);
+    int sum = maker_binary(&m, "add", maker_binary(&m, "add", a, b), maker_input(&m, "x", HONE_F32, 2, (int64_t[]){5, 6}));
+    maker_output(&m, maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)}));
+    maker_end(&m);
+    assert_int_equal(check_graph(m.graph, 3, "head"), 1);
+    hone_graph_free(m.graph);
+}
+
 // A layer norm with the product that alone reads it, and two ops behind; not when something else reads it too.
 static void norms_are_taken_into_products(void **state)
 {
@@ -339,6 +358,7 @@ int test_engine_rules(void)
         cmocka_unit_test(near_misses_are_not_taken),
         cmocka_unit_test(squeeze_is_found_and_equal),
         cmocka_unit_test(heads_are_taken_in),
+        cmocka_unit_test(lookups_are_taken_into_norms),
         cmocka_unit_test(norms_are_taken_into_products),
         cmocka_unit_test(products_end_with_norms),
         cmocka_unit_test(movements_have_tails),
