@@ -38,6 +38,7 @@ static hone_status look_at(void *user, const hone_graph *graph, int value, const
     for (int b = 0; b < w->plan->n_buffers; b++) {
         const hone_plan_step *step = writer_of(w->plan, b);
         if (!step || strcmp(w->plan->buffers[b].name, graph->values[value].name)) continue;
+        if (!hone_tensor_same_dims(&w->plan->buffers[b].tensor, &want->tensor)) continue;      // some of its rows are all that the plan makes
         hone_array have = {.f = NULL};
         hone_status status = hone_exec_read(w->exec, b, &have);
         double error = status == HONE_OK ? hone_array_error(&have, want) : 0;

@@ -256,13 +256,13 @@ static hone_status slot_of(assembly *a, int value, const hone_tensor *tensor, ho
 
 static hone_status add_view(assembly *a, const hone_choice *choice) {
     const hone_graph *graph = a->view->graph;
-    const hone_node *node = &graph->nodes[hone_group_exit(choice->group)];
-    hone_tensor in = hone_format_tensor(&graph->values[node->in[0]].tensor, choice->precision, HONE_ROW);
-    hone_tensor out = hone_format_tensor(&graph->values[node->out[0]].tensor, choice->precision, HONE_ROW);
+    int x = choice->group->operands[0], y = graph->nodes[hone_group_exit(choice->group)].out[0];
+    hone_tensor in = hone_format_tensor(&graph->values[x].tensor, choice->precision, choice->layout);
+    hone_tensor out = hone_format_tensor(&graph->values[y].tensor, choice->precision, choice->layout);
     hone_slot from, to;
-    hone_status status = slot_of(a, node->in[0], &in, &from);
-    if (status == HONE_OK && from.kind == HONE_SLOT_WEIGHT) return view_weight(a, node->out[0], &out, from.index, &to);
-    return status == HONE_OK ? new_buffer(a, node->out[0], &out, from.index, &to) : status;
+    hone_status status = slot_of(a, x, &in, &from);
+    if (status == HONE_OK && from.kind == HONE_SLOT_WEIGHT) return view_weight(a, y, &out, from.index, &to);
+    return status == HONE_OK ? new_buffer(a, y, &out, from.index, &to) : status;
 }
 
 static const char *step_name(assembly *a, const hone_group *group) {
@@ -281,14 +281,14 @@ static hone_status add_choice(assembly *a, const hone_choice *choice) {
     if (!step.name) return HONE_NO_MEMORY;
     hone_status status = HONE_OK;
     for (int k = 0; k < group->n_operands && status == HONE_OK; k++) {
-        hone_tensor t = hone_format_tensor(&graph->values[group->operands[k]].tensor, choice->precision, choice->layout);
+        hone_tensor t = hone_group_operand(a->view, group, k, choice->precision, choice->layout, choice->ports);
         status = slot_of(a, group->operands[k], &t, &step.operands[step.n_operands++]);
     }
     for (int o = 0; o < exit->call.n_out && status == HONE_OK; o++) {
-        hone_tensor t = hone_group_result(a->view, group, o, choice->precision, choice->layout, choice->leaves);
+        hone_tensor t = hone_group_result(a->view, group, o, choice->precision, choice->layout, choice->ports);
         status = new_buffer(a, exit->out[o], &t, -1, &step.outputs[step.n_outputs++]);
     }
-    if (status == HONE_OK) status = hone_group_problem(a->view, group, choice->precision, choice->layout, choice->leaves, &a->problem);
+    if (status == HONE_OK) status = hone_group_problem(a->view, group, choice->precision, choice->layout, choice->ports, &a->problem);
     if (status != HONE_OK) return status;
     step.flops = hone_problem_flops(&a->problem);
     status = choose_tactic(a, choice->cost, &a->problem, &step);

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "engine/assemble_priv.h"
 #include "engine/join_priv.h"
+#include "engine/narrow_priv.h"
 
 #define PLAN_CEILING ((size_t)64 << 30)
 #define SCRATCH_CEILING ((size_t)8 << 30)
@@ -59,9 +60,10 @@ static hone_status want_group(const hone_view *view, const hone_group *group, co
     unsigned layouts = precision ? hone_group_layouts(view, group, target) : 1u << HONE_ROW;
     for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
         if (!(layouts & 1u << layout)) continue;
-        bool may_leave = hone_group_may_leave(view, group, precision, (hone_layout)layout);
-        for (int leaves = 0; leaves <= may_leave; leaves++) {
-            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, leaves, scratch);
+        unsigned may = hone_group_ports(view, group, precision, (hone_layout)layout, target);
+        for (unsigned ports = 0; ports < HONE_PORTS; ports++) {
+            if (ports & ~may) continue;
+            hone_status status = hone_group_problem(view, group, precision, (hone_layout)layout, ports, scratch);
             if (status == HONE_OK) status = want(list, scratch);
             if (status != HONE_OK && status != HONE_DECLINED && status != HONE_USAGE) return status;
         }
@@ -148,32 +150,59 @@ static hone_status want_graph(const hone_graph *graph, const hone_target *target
     return HONE_OK;
 }
 
-// Both forms of the network are tuned; what is in both counts as often as it stands in the first. Lists are sorted.
-static hone_status each_of_both(const wanted_list *apart, const wanted_list *joint, hone_problem_each each, void *user) {
-    hone_status status = HONE_OK;
-    for (size_t a = 0, b = 0; (a < apart->n || b < joint->n) && status == HONE_OK;) {
-        int order = a == apart->n ? 1 : b == joint->n ? -1 : by_spelling(&apart->items[a], &joint->items[b]);
-        const wanted *next = order > 0 ? &joint->items[b] : &apart->items[a];
-        a += order <= 0;
-        b += order >= 0;
-        status = each(user, next->problem, next->times);
-    }
+// ---- forms of the network: as given, and without rows that nobody reads; each also with sibling products joined
+
+enum { FORMS_MAX = 4 };
+
+typedef struct forms {
+    hone_graph *narrow;
+    hone_join *joins[FORMS_MAX];       // of the form at the same place; NULL: none
+    const hone_graph *graphs[FORMS_MAX];
+    int n;
+} forms;
+
+static hone_status add_form(forms *f, const hone_graph *graph) {
+    f->graphs[f->n++] = graph;
+    hone_status status = hone_join_new(graph, &f->joins[f->n]);
+    if (status == HONE_OK && f->joins[f->n]) f->graphs[f->n] = hone_join_graph(f->joins[f->n]), f->n++;
     return status;
+}
+
+static hone_status forms_init(forms *f, const hone_graph *graph) {
+    *f = (forms){.narrow = NULL};
+    hone_status status = add_form(f, graph);
+    if (status == HONE_OK) status = hone_simplify_narrow(graph, &f->narrow);
+    return status == HONE_OK && f->narrow ? add_form(f, f->narrow) : status;
+}
+
+static void forms_clear(forms *f) {
+    for (int k = 0; k < FORMS_MAX; k++) hone_join_free(f->joins[k]);
+    hone_graph_free(f->narrow);
+}
+
+// All forms of the network are tuned; what is in several counts as often as it stands in the first of them. Lists are sorted.
+static hone_status each_of_all(const wanted_list *lists, int n, hone_problem_each each, void *user) {
+    size_t at[FORMS_MAX] = {0};
+    for (;;) {
+        const wanted *next = NULL;
+        for (int k = 0; k < n; k++)
+            if (at[k] < lists[k].n && (!next || by_spelling(&lists[k].items[at[k]], next) < 0)) next = &lists[k].items[at[k]];
+        if (!next) return HONE_OK;
+        for (int k = 0; k < n; k++) at[k] += at[k] < lists[k].n && !by_spelling(&lists[k].items[at[k]], next);
+        hone_status status = each(user, next->problem, next->times);
+        if (status != HONE_OK) return status;
+    }
 }
 
 static hone_status list_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions, bool conversions,
                                  hone_problem_each each, void *user) {
-    hone_status status;
-    hone_join *join = NULL;
-    wanted_list apart = {0}, joint = {0};
-    HONE_TRY(want_graph(graph, target, precisions, conversions, &apart));
-    HONE_TRY(hone_join_new(graph, &join));
-    if (join) HONE_TRY(want_graph(hone_join_graph(join), target, precisions, conversions, &joint));
-    status = each_of_both(&apart, &joint, each, user);
-out:
-    wanted_clear(&apart);
-    wanted_clear(&joint);
-    hone_join_free(join);
+    forms f;
+    wanted_list lists[FORMS_MAX] = {0};
+    hone_status status = forms_init(&f, graph);
+    for (int k = 0; k < f.n && status == HONE_OK; k++) status = want_graph(f.graphs[k], target, precisions, conversions, &lists[k]);
+    if (status == HONE_OK) status = each_of_all(lists, f.n, each, user);
+    for (int k = 0; k < FORMS_MAX; k++) wanted_clear(&lists[k]);
+    forms_clear(&f);
     return status;
 }
 
@@ -233,24 +262,23 @@ static void prospect_clear(prospect *p) {
 }
 
 static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan) {
-    hone_status status;
-    hone_join *join = NULL;
-    prospect apart = {0}, joint = {0}, *best = &apart;
-    HONE_TRY(explore(graph, costs, options, &apart));
-    HONE_TRY(hone_join_new(graph, &join));
-    if (join) HONE_TRY(explore(hone_join_graph(join), costs, options, &joint));
-    if (join && joint.partition.ns < apart.partition.ns) {
-        best = &joint;
-        hone_join_fill(join);
+    forms f;
+    prospect prospects[FORMS_MAX] = {{.view = NULL}};
+    int best = 0;
+    hone_status status = forms_init(&f, graph);
+    for (int k = 0; k < f.n && status == HONE_OK; k++) {
+        status = explore(f.graphs[k], costs, options, &prospects[k]);
+        if (status == HONE_OK && prospects[k].partition.ns < prospects[best].partition.ns) best = k;
     }
-    plan->predicted_ns = best->partition.ns;
-    HONE_TRY(hone_assemble(best->view, &best->partition, costs, missing, plan));
+    if (status != HONE_OK) goto out;
+    if (f.joins[best]) hone_join_fill(f.joins[best]);
+    plan->predicted_ns = prospects[best].partition.ns;
+    HONE_TRY(hone_assemble(prospects[best].view, &prospects[best].partition, costs, missing, plan));
     HONE_TRY(hone_lanes_assign(plan, options->lanes));
     status = hone_memory_plan(plan);
 out:
-    prospect_clear(&apart);
-    prospect_clear(&joint);
-    hone_join_free(join);
+    for (int k = 0; k < FORMS_MAX; k++) prospect_clear(&prospects[k]);
+    forms_clear(&f);
     return status;
 }
 

@@ -38,6 +38,33 @@ void hone_graph_free(hone_graph *graph)
     hone_free(graph);
 }
 
+static void *copied(const void *from, int n, size_t size)
+{
+    void *to = hone_alloc((size_t)n * size + 1);
+    if (to && n) memcpy(to, from, (size_t)n * size);
+    return to;
+}
+
+hone_status hone_graph_copy(const hone_graph *from, hone_graph **copy)
+{
+    hone_graph *to;
+    hone_status status = hone_graph_new(&to);
+    if (status != HONE_OK) return status;
+    to->values = copied(from->values, from->n_values, sizeof *to->values);
+    to->nodes = copied(from->nodes, from->n_nodes, sizeof *to->nodes);
+    to->inputs = copied(from->inputs, from->n_inputs, sizeof *to->inputs);
+    to->outputs = copied(from->outputs, from->n_outputs, sizeof *to->outputs);
+    if (!to->values || !to->nodes || !to->inputs || !to->outputs) {
+        hone_graph_free(to);
+        return HONE_NO_MEMORY;
+    }
+    to->n_values = from->n_values, to->values_capacity = (size_t)from->n_values;
+    to->n_nodes = from->n_nodes, to->nodes_capacity = (size_t)from->n_nodes;
+    to->n_inputs = from->n_inputs, to->n_outputs = from->n_outputs;
+    *copy = to;
+    return HONE_OK;
+}
+
 int hone_graph_add_value(hone_graph *graph, const char *name, const hone_tensor *tensor)
 {
     if (hone_grow(&graph->values, (size_t)graph->n_values, &graph->values_capacity, sizeof *graph->values, VALUES_MAX)) return -1;

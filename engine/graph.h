@@ -45,6 +45,8 @@ typedef struct hone_graph {
 
 hone_status hone_graph_new(hone_graph **graph);
 void hone_graph_free(hone_graph *graph);                 // NULL is legal
+// Nodes and values once more; names and constants stay those of `from`, which must outlive the copy.
+hone_status hone_graph_copy(const hone_graph *from, hone_graph **copy);
 int hone_graph_add_value(hone_graph *graph, const char *name, const hone_tensor *tensor);    // -1 = recorded failure
 // Runs the op's shape rule and makes the output values (named NAME, NAME.1, ...). Returns the node, or -1 with the reason recorded.
 int hone_graph_add_node(hone_graph *graph, const char *name, const char *origin, hone_call *call, const int *in);

@@ -106,7 +106,8 @@ hone_status hone_group_add(const hone_view *view, const hone_rule *rule, const i
     sort_nodes(&group);
     if (!is_single_exit(view, &group)) return HONE_OK;
     const hone_node *exit = &view->graph->nodes[hone_group_exit(&group)];
-    group.view = n == 1 && exit->call.op->kind == HONE_OP_VIEW;
+    group.view = rule->views || (n == 1 && exit->call.op->kind == HONE_OP_VIEW);
+    group.layout = rule->views ? rule->layout : HONE_ROW;
     hone_problem *problem = hone_alloc(sizeof *problem);
     if (!problem) return HONE_NO_MEMORY;
     hone_status status = rule->make(view, &group, problem);
@@ -184,9 +185,14 @@ static bool uses_tensor_math(const hone_problem *problem) {
     return false;
 }
 
-hone_tensor hone_group_result(const hone_view *view, const hone_group *group, int o, const hone_precision *precision, hone_layout layout, bool leaves) {
+hone_tensor hone_group_operand(const hone_view *view, const hone_group *group, int k, const hone_precision *precision, hone_layout layout, unsigned ports) {
+    const hone_tensor *natural = &view->graph->values[group->operands[k]].tensor;
+    return ports & HONE_ENTERS ? *natural : hone_format_tensor(natural, precision, layout);
+}
+
+hone_tensor hone_group_result(const hone_view *view, const hone_group *group, int o, const hone_precision *precision, hone_layout layout, unsigned ports) {
     const hone_tensor *natural = &view->graph->values[view->graph->nodes[hone_group_exit(group)].out[o]].tensor;
-    return leaves ? *natural : hone_format_tensor(natural, precision, layout);
+    return ports & HONE_LEAVES ? *natural : hone_format_tensor(natural, precision, layout);
 }
 
 // A value that leaves the network, itself or as the same bytes under other dims.
@@ -199,27 +205,44 @@ static bool leaves_network(const hone_view *view, int value) {
     return true;
 }
 
-bool hone_group_may_leave(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout) {
+static bool may_leave(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout) {
     const hone_node *exit = &view->graph->nodes[hone_group_exit(group)];
     const hone_value *v = &view->graph->values[exit->out[0]];
     if (exit->call.n_out != 1 || !hone_dtype_is_float(v->tensor.dtype) || !leaves_network(view, exit->out[0])) return false;
-    hone_tensor inside = hone_group_result(view, group, 0, precision, layout, false);
+    hone_tensor inside = hone_group_result(view, group, 0, precision, layout, 0);
     return !hone_format_same_bytes(&inside, &v->tensor);
 }
 
-hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, bool leaves,
+// A convolution of an image as photographs are, with what follows it. Beyond a few channels a conversion pays.
+static bool may_enter(const hone_view *view, const hone_group *group, const hone_precision *precision, const hone_target *target) {
+    const hone_node *first = &view->graph->nodes[group->nodes[0]];
+    const hone_value *x = &view->graph->values[group->operands[0]];
+    if (strcmp(target->kind, "cuda") || !precision || (precision->dtype != HONE_F16 && precision->dtype != HONE_BF16)) return false;
+    if (strcmp(first->call.op->name, "conv") || hone_call_int(&first->call, "group") != 1 || first->in[0] != group->operands[0]) return false;
+    if (!x->is_input || x->tensor.dtype != HONE_F32 || x->tensor.rank != 4 || x->tensor.dims[1] > 4) return false;
+    for (int k = 1; k < group->n_operands; k++)
+        if (!view->graph->values[group->operands[k]].data || view->graph->values[group->operands[k]].tensor.dtype != HONE_F32) return false;
+    return true;
+}
+
+unsigned hone_group_ports(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, const hone_target *target) {
+    return (may_leave(view, group, precision, layout) ? HONE_LEAVES : 0u) | (may_enter(view, group, precision, target) ? HONE_ENTERS : 0u);
+}
+
+hone_status hone_group_problem(const hone_view *view, const hone_group *group, const hone_precision *precision, hone_layout layout, unsigned ports,
                                hone_problem *problem) {
     hone_group scratch = *group;
     hone_status status = group->rule->make(view, &scratch, problem);
     if (status != HONE_OK) return status;
     for (int k = 0; k < problem->n_operands; k++)
-        problem->operands[k] = hone_format_tensor(&problem->operands[k], precision, layout);
+        problem->operands[k] = hone_group_operand(view, group, k, precision, layout, ports);
     status = hone_problem_finish(problem);
     if (status != HONE_OK) return status;
-    hone_tensor out = leaves ? hone_group_result(view, group, 0, precision, layout, true) : hone_format_tensor(&problem->out[0], precision, layout);
+    hone_tensor out = ports & HONE_LEAVES ? hone_group_result(view, group, 0, precision, layout, ports) : hone_format_tensor(&problem->out[0], precision, layout);
     status = hone_problem_set_out(problem, out.dtype, out.layout);
     // TF32 only says something where there are products.
     problem->math = precision && uses_tensor_math(problem) ? precision->math : HONE_MATH_F32;
+    if (ports & HONE_ENTERS) problem->math = HONE_MATH_TF32;
     return status;
 }
 
@@ -248,6 +271,7 @@ static bool touches_image(const hone_view *view, const hone_group *group) {
 
 unsigned hone_group_layouts(const hone_view *view, const hone_group *group, const hone_target *target) {
     const unsigned row = 1u << HONE_ROW, nhwc = 1u << HONE_NHWC;
+    if (group->rule->device && (strcmp(group->rule->device, target->kind) || target->cc < group->rule->cc)) return 0;
     if (!touches_image(view, group)) return row;
     bool window = false;
     for (int k = 0; k < group->n_nodes; k++) {

@@ -106,30 +106,30 @@ static void variant_formats(search *s, variant *v) {
     const hone_graph *graph = s->view->graph;
     const hone_choice *c = &v->choice;
     for (int k = 0; k < c->group->n_operands; k++) {
-        hone_tensor t = hone_format_tensor(&graph->values[c->group->operands[k]].tensor, c->precision, c->layout);
+        hone_tensor t = hone_group_operand(s->view, c->group, k, c->precision, c->layout, c->ports);
         v->in[k] = (unsigned char)format_of(&t);
     }
     const hone_node *exit = &graph->nodes[hone_group_exit(c->group)];
     for (int o = 0; o < exit->call.n_out; o++) {
-        hone_tensor t = hone_group_result(s->view, c->group, o, c->precision, c->layout, c->leaves);
+        hone_tensor t = hone_group_result(s->view, c->group, o, c->precision, c->layout, c->ports);
         v->out[o] = (unsigned char)format_of(&t);
     }
 }
 
-static hone_status add_variant(search *s, const hone_group *group, const hone_precision *precision, hone_layout layout, bool leaves) {
+static hone_status add_variant(search *s, const hone_group *group, const hone_precision *precision, hone_layout layout, unsigned ports) {
     variant *v = hone_arena_alloc(s->arena, sizeof *v);
     if (!v) return HONE_NO_MEMORY;
-    v->choice = (hone_choice){group, precision, layout, leaves, NULL};
+    v->choice = (hone_choice){group, precision, layout, ports, NULL};
     variant_formats(s, v);
     if (!group->view) {
         hone_problem *problem = hone_alloc(sizeof *problem);
         if (!problem) return HONE_NO_MEMORY;
-        hone_status status = hone_group_problem(s->view, group, precision, layout, leaves, problem);
+        hone_status status = hone_group_problem(s->view, group, precision, layout, ports, problem);
         if (status == HONE_OK) status = hone_costs_get(s->costs, problem, &v->choice.cost);
         hone_free(problem);
         if (status == HONE_DECLINED || status == HONE_USAGE) return HONE_OK;
         if (status != HONE_OK) return status;
-        if (!v->choice.cost->tactic && (group->n_nodes > 1 || leaves)) return HONE_OK;     // unmeasured: only plain nodes have a stand-in
+        if (!v->choice.cost->tactic && (group->n_nodes > 1 || ports)) return HONE_OK;     // unmeasured: only plain nodes have a stand-in
         v->ns = v->choice.cost->ns + s->costs->gap_ns;
     }
     v->next = s->by_node[group->nodes[0]];
@@ -138,18 +138,20 @@ static hone_status add_variant(search *s, const hone_group *group, const hone_pr
 }
 
 static hone_status add_variants(search *s, const hone_group *group, const hone_precision_set *precisions) {
-    if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW, false);
-    if (group->view && hone_group_may_leave(s->view, group, precisions->items[0], HONE_ROW)) {
-        hone_status status = add_variant(s, group, NULL, HONE_ROW, false);       // what was written as it leaves stays so
+    if (!hone_group_has_float(s->view, group)) return add_variant(s, group, NULL, HONE_ROW, 0);
+    const hone_target *target = &s->costs->target;
+    if (group->view && group->layout == HONE_ROW && hone_group_ports(s->view, group, precisions->items[0], HONE_ROW, target) & HONE_LEAVES) {
+        hone_status status = add_variant(s, group, NULL, HONE_ROW, 0);       // what was written as it leaves stays so
         if (status != HONE_OK) return status;
     }
     for (int p = 0; p < precisions->n; p++) {
-        unsigned layouts = group->view ? 1u << HONE_ROW : hone_group_layouts(s->view, group, &s->costs->target);
+        unsigned layouts = group->view ? 1u << group->layout : hone_group_layouts(s->view, group, target);
         for (int layout = HONE_ROW; layout <= HONE_NHWC; layout++) {
             if (!(layouts & 1u << layout)) continue;
-            bool may_leave = !group->view && hone_group_may_leave(s->view, group, precisions->items[p], (hone_layout)layout);
-            for (int leaves = 0; leaves <= may_leave; leaves++) {
-                hone_status status = add_variant(s, group, precisions->items[p], (hone_layout)layout, leaves);
+            unsigned may = group->view ? 0 : hone_group_ports(s->view, group, precisions->items[p], (hone_layout)layout, target);
+            for (unsigned ports = 0; ports < HONE_PORTS; ports++) {
+                if (ports & ~may) continue;
+                hone_status status = add_variant(s, group, precisions->items[p], (hone_layout)layout, ports);
                 if (status != HONE_OK) return status;
             }
         }

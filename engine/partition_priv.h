@@ -17,7 +17,7 @@ typedef struct hone_choice {             // a group, placed
     const hone_group *group;
     const hone_precision *precision;     // NULL: no floats
     hone_layout layout;
-    bool leaves;                         // writes its result as it leaves the network
+    unsigned ports;                      // HONE_LEAVES, HONE_ENTERS
     const hone_cost *cost;               // NULL for views
 } hone_choice;
 

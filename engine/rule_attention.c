@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // softmax(scale * q k' + mask) v as exporters write it: products around a softmax, the scale before, after or on both sides, a mask
 // added, a guard that turns rows of NaN (everything masked) into zero, and the transposes that split and join heads, which are taken in
-// when all four are there.
+// when all four are there. One query has none on its side: [B, 1, H, D] and [B, H, 1, D] are the same bytes.
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +14,7 @@ typedef struct match {
     int q, k, v, mask;      // values; mask -1
     double scale;
     bool heads_last;        // operands are [B, S, H, D]: the transposes are inside
+    bool one_query;         // but for q and the result, which are [B, H, 1, D]
     int parts[3][2];        // of q, k, v: the slice of a joint projection and the reshape that splits its heads, nodes; joint >= 0 alone
     int joint;              // the projection, a value, when its parts are taken in
     bool turned_with_heads; // k comes out of one transpose that splits heads and turns: it is none of attention's own forms
@@ -122,32 +123,42 @@ static bool match_scores(const hone_view *view, int value, match *m) {
     return m->turned_with_heads;
 }
 
+// Takes in the transposes of q and of the result.
+static bool take_outer_heads(const hone_view *view, match *m, int out) {
+    int q, o = view->graph->values[out].is_output ? -1 : view->consumers[out][0];
+    const hone_node *nq = producer_of(view, m->q, "transpose", &q);
+    if (!is_transpose(nq, split) || view->uses[m->q] != 1 || o < 0 || view->consumers[out][1] >= 0) return false;
+    const hone_node *no = &view->graph->nodes[o];
+    if (strcmp(no->call.op->name, "transpose") || !is_transpose(no, split)) return false;
+    take(m, q), take(m, o);
+    m->q = nq->in[0];
+    return true;
+}
+
 // Takes in the four transposes between [B, S, H, D] and [B, H, S, D] when all are there and used here only.
 static void take_heads(const hone_view *view, match *m, int out) {
-    int q, k, v, o = view->graph->values[out].is_output ? -1 : view->consumers[out][0];
-    const hone_node *nq = producer_of(view, m->q, "transpose", &q), *nk = producer_of(view, m->k, "transpose", &k);
-    const hone_node *nv = producer_of(view, m->v, "transpose", &v);
-    if (!is_transpose(nq, split) || !is_transpose(nv, split) || !nk || o < 0 || view->consumers[out][1] >= 0) return;
-    if (!is_transpose(nk, m->turned_with_heads ? split_turned : split)) return;
-    const hone_node *no = &view->graph->nodes[o];
-    if (strcmp(no->call.op->name, "transpose") || !is_transpose(no, split)) return;
-    if (view->uses[m->q] != 1 || view->uses[m->k] != 1 || view->uses[m->v] != 1) return;
-    take(m, q), take(m, k), take(m, v), take(m, o);
-    m->q = nq->in[0], m->k = nk->in[0], m->v = nv->in[0];
+    int k, v;
+    const hone_node *nk = producer_of(view, m->k, "transpose", &k), *nv = producer_of(view, m->v, "transpose", &v);
+    if (!nk || !is_transpose(nv, split) || !is_transpose(nk, m->turned_with_heads ? split_turned : split)) return;
+    if (view->uses[m->k] != 1 || view->uses[m->v] != 1) return;
+    m->one_query = tensor_of(view, m->q)->dims[2] == 1;
+    if (!m->one_query && !take_outer_heads(view, m, out)) return;
+    take(m, k), take(m, v);
+    m->k = nk->in[0], m->v = nv->in[0];
     m->heads_last = true;
 }
 
-// Takes in, behind the heads, the slices that cut q, k and v out of one projection: they are strides of its rows.
+// Takes in, behind the heads, the slices that cut q, k and v (or k and v for one query) out of one projection: they are strides of its rows.
 static void take_parts(const hone_view *view, match *m) {
-    const int ends[3] = {m->q, m->k, m->v};
+    const int ends[3] = {m->q, m->k, m->v}, first = m->one_query;
     int joint = -1;
-    for (int k = 0; k < 3; k++) {
+    for (int k = first; k < 3; k++) {
         const hone_node *reshape = producer_of(view, ends[k], "reshape", &m->parts[k][1]);
         const hone_node *slice = reshape ? producer_of(view, reshape->in[0], "slice", &m->parts[k][0]) : NULL;
-        if (!slice || view->uses[ends[k]] != 1 || view->uses[reshape->in[0]] != 1 || (k && slice->in[0] != joint)) return;
+        if (!slice || view->uses[ends[k]] != 1 || view->uses[reshape->in[0]] != 1 || (k > first && slice->in[0] != joint)) return;
         joint = slice->in[0];
     }
-    for (int k = 0; k < 3; k++) take(m, m->parts[k][0]), take(m, m->parts[k][1]);
+    for (int k = first; k < 3; k++) take(m, m->parts[k][0]), take(m, m->parts[k][1]);
     m->joint = joint;
 }
 
@@ -221,6 +232,17 @@ static hone_status part_of(const hone_view *view, hone_group *group, hone_proble
     return HONE_OK;
 }
 
+// One query with its heads before its position instead of behind it, or the way back, as a step.
+static hone_status swap_heads(hone_problem *problem, const hone_tensor *from, hone_ref in[HONE_INPUTS_MAX]) {
+    hone_call call;
+    const int64_t dims[4] = {from->dims[0], from->dims[2], from->dims[1], from->dims[3]};
+    hone_status status = hone_call_init(&call, "reshape", 1);
+    if (status == HONE_OK) status = hone_call_set_ints(&call, "shape", dims, 4);
+    if (status == HONE_OK) status = hone_problem_add_step(problem, &call, in);
+    in[0] = (hone_ref){HONE_REF_RESULT, problem->n_steps - 1};
+    return status;
+}
+
 static hone_status make(const hone_view *view, hone_group *group, hone_problem *problem) {
     match m;
     int softmax = softmax_of(view, group);
@@ -238,11 +260,14 @@ static hone_status make(const hone_view *view, hone_group *group, hone_problem *
     if (status != HONE_OK) return status;
     hone_ref in[HONE_INPUTS_MAX];
     for (int k = 0; k < n_in && status == HONE_OK; k++) {
-        if (m.joint >= 0 && k < 3) status = part_of(view, group, problem, &m, k, &in[k]);
+        if (m.joint >= 0 && k < 3 && k >= m.one_query) status = part_of(view, group, problem, &m, k, &in[k]);
         else if (!operand_of(view, group, problem, values[k], &in[k])) status = HONE_DECLINED;
+        if (status == HONE_OK && m.one_query && k == 0) status = swap_heads(problem, tensor_of(view, m.q), in);
     }
     if (status != HONE_OK) return status;
     status = hone_problem_add_step(problem, &call, in);
+    in[0] = (hone_ref){HONE_REF_RESULT, problem->n_steps - 1};
+    if (status == HONE_OK && m.one_query) status = swap_heads(problem, &problem->steps[problem->n_steps - 1].out[0], in);
     group->n_operands = problem->n_operands;
     return status == HONE_OK ? hone_problem_finish(problem) : status;
 }

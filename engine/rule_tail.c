@@ -19,7 +19,7 @@ static bool may_have_tail(const hone_node *node) {
 }
 
 // The producer of `node`'s operand that continues the chain upwards: elementwise or a head, read by `node` only, of the same dims.
-static int above(const hone_view *view, int node) {
+static int above(const hone_view *view, int node, hone_head_test *is_head) {
     const hone_graph *graph = view->graph;
     const hone_node *n = &graph->nodes[node];
     int best = -1;
@@ -27,32 +27,37 @@ static int above(const hone_view *view, int node) {
         int producer = n->in[k] < 0 ? -1 : graph->values[n->in[k]].producer;
         if (producer < 0 || hone_view_sole_consumer(view, producer) != node) continue;
         if (!hone_tensor_same_dims(&graph->values[n->in[k]].tensor, &graph->values[n->out[0]].tensor)) continue;
-        if (!hone_node_is_elementwise(&graph->nodes[producer]) && !may_have_tail(&graph->nodes[producer])) continue;
-        if (may_have_tail(&graph->nodes[producer])) return producer;     // a head nearby wins over a longer chain
+        if (!hone_node_is_elementwise(&graph->nodes[producer]) && !is_head(&graph->nodes[producer])) continue;
+        if (is_head(&graph->nodes[producer])) return producer;     // a head nearby wins over a longer chain
         best = producer;
     }
     return best;
 }
 
-// Proposes, for the exit `node`, the chain that leads up to a head. Two operands may both lead to one (a residual add of two
-// convolutions): each is tried.
-static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
+hone_status hone_tail_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, int k, hone_group_list *list) {
     const hone_graph *graph = view->graph;
-    if (!hone_node_is_elementwise(&graph->nodes[node]) || graph->nodes[node].call.n_out != 1) return HONE_OK;
-    for (int k = 0; k < graph->nodes[node].call.n_in; k++) {
-        int chain[HONE_CALLS_MAX], n = 0, value = graph->nodes[node].in[k];
-        int at = value < 0 ? -1 : graph->values[value].producer;
-        if (at < 0 || hone_view_sole_consumer(view, at) != node) continue;
-        if (!hone_tensor_same_dims(&graph->values[value].tensor, &graph->values[graph->nodes[node].out[0]].tensor)) continue;
-        chain[n++] = node;
-        while (at >= 0 && hone_node_is_elementwise(&graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
-            chain[n++] = at;
-            at = above(view, at);
-        }
-        if (at < 0 || !may_have_tail(&graph->nodes[at])) continue;
+    int chain[HONE_CALLS_MAX] = {node}, n = 1, value = graph->nodes[node].in[k];
+    int at = value < 0 ? -1 : graph->values[value].producer;
+    if (at < 0 || hone_view_sole_consumer(view, at) != node) return HONE_OK;
+    if (!hone_tensor_same_dims(&graph->values[value].tensor, &graph->values[graph->nodes[node].out[0]].tensor)) return HONE_OK;
+    while (at >= 0 && hone_node_is_elementwise(&graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
         chain[n++] = at;
-        hone_status status = hone_group_add(view, &hone_rule_tail, chain, n, list);
-        if (status != HONE_OK) return status;
+        at = above(view, at, is_head);
     }
-    return HONE_OK;
+    if (at < 0 || !is_head(&graph->nodes[at])) return HONE_OK;
+    chain[n++] = at;
+    return hone_group_add(view, rule, chain, n, list);
+}
+
+// Two operands may both lead to a head (a residual add of two convolutions): each is tried.
+hone_status hone_tails_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, hone_group_list *list) {
+    const hone_node *exit = &view->graph->nodes[node];
+    hone_status status = HONE_OK;
+    if (!hone_node_is_elementwise(exit) || exit->call.n_out != 1) return HONE_OK;
+    for (int k = 0; k < exit->call.n_in && status == HONE_OK; k++) status = hone_tail_propose(view, rule, is_head, node, k, list);
+    return status;
+}
+
+static hone_status propose(const hone_view *view, int node, hone_group_list *list) {
+    return hone_tails_propose(view, &hone_rule_tail, may_have_tail, node, list);
 }

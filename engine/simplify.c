@@ -5,9 +5,12 @@
 
 #include "base/alloc.h"
 #include "engine/import_priv.h"
+#include "engine/narrow_priv.h"
 #include "engine/simplify_priv.h"
 
 enum { PASSES_MAX = 40, VALUES_MAX = 4000000, SMALL_CONSTANT_BYTES = 256 };
+
+#define WORTH 0.99     // of the flops: a form that saves less is not planned, since every form is tuned and partitioned
 
 static const hone_rewrite *const tables[] = {hone_rewrites_constant, hone_rewrites_view, hone_rewrites_forms, hone_rewrites_weights};
 
@@ -196,24 +199,34 @@ static void replace(hone_rewriting *r, int old, int new, int first_new)
     r->uses[new] += r->uses[old];
 }
 
+// Fires the first rewrite of a table that finds something to do.
+static hone_status apply_table(hone_rewriting *r, const hone_rewrite *table, const hone_node *node, int *recognised, bool *fired)
+{
+    for (const hone_rewrite *rewrite = table; rewrite->name && !*fired; rewrite++) {
+        if (!serves(rewrite, node->call.op->name)) continue;
+        int value = -1, first_new = r->graph->n_values;
+        r->name = node->name;
+        r->origin = node->origin;
+        hone_status status = rewrite->apply(r, node, &value);
+        if (status != HONE_OK) return hone_fail_in(HONE_INTERNAL, "simplifying %s by rewrite %s", node->name, rewrite->name);
+        if (value < 0 || value == node->out[0]) continue;
+        replace(r, node->out[0], value, first_new);
+        *recognised += rewrite->recognises;
+        *fired = true;
+    }
+    return HONE_OK;
+}
+
 static hone_status rewrite_node(hone_rewriting *r, int n, int *recognised, bool *fired)
 {
     hone_node node = r->graph->nodes[n];
-    r->name = node.name;
-    r->origin = node.origin;
-    for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
-        for (const hone_rewrite *rewrite = tables[t]; rewrite->name; rewrite++) {
-            if (!serves(rewrite, node.call.op->name)) continue;
-            int value = -1, first_new = r->graph->n_values;
-            hone_status status = rewrite->apply(r, &node, &value);
-            if (status != HONE_OK) return hone_fail_in(HONE_INTERNAL, "simplifying %s by rewrite %s", node.name, rewrite->name);
-            if (value < 0 || value == node.out[0]) continue;
-            replace(r, node.out[0], value, first_new);
-            *recognised += rewrite->recognises;
-            *fired = true;
-            return HONE_OK;
-        }
-    return HONE_OK;
+    bool here = false;
+    hone_status status = HONE_OK;
+    for (size_t t = 0; t < sizeof tables / sizeof *tables && !here && status == HONE_OK; t++)
+        status = apply_table(r, tables[t], &node, recognised, &here);
+    if (r->more && !here && status == HONE_OK) status = apply_table(r, r->more, &node, recognised, &here);
+    *fired = *fired || here;
+    return status;
 }
 
 // ---- merging: equal small constants, then equal nodes
@@ -387,9 +400,9 @@ static hone_status settle_names(hone_graph *graph)
     return status;
 }
 
-hone_status hone_simplify(hone_graph *graph, int *recognised)
+static hone_status run_passes(hone_graph *graph, const hone_rewrite *more, int *recognised)
 {
-    hone_rewriting r = {.graph = graph};
+    hone_rewriting r = {.graph = graph, .more = more};
     hone_status status = HONE_OK;
     bool fired = true;
     for (int pass = 0; fired && pass < PASSES_MAX; pass++) HONE_TRY(run_pass(&r, recognised, &fired));
@@ -397,5 +410,34 @@ hone_status hone_simplify(hone_graph *graph, int *recognised)
 out:
     hone_free(r.forward);
     hone_free(r.uses);
+    return status;
+}
+
+hone_status hone_simplify(hone_graph *graph, int *recognised)
+{
+    return run_passes(graph, NULL, recognised);
+}
+
+// ---- without the rows that nobody reads
+
+static bool has_slice(const hone_graph *graph)
+{
+    for (int n = 0; n < graph->n_nodes; n++)
+        if (!strcmp(graph->nodes[n].call.op->name, "slice")) return true;
+    return false;
+}
+
+hone_status hone_simplify_narrow(const hone_graph *graph, hone_graph **narrow)
+{
+    hone_graph *made = NULL;
+    int raised = 0;
+    hone_status status = HONE_OK;
+    *narrow = NULL;
+    if (!has_slice(graph)) return HONE_OK;
+    HONE_TRY(hone_graph_copy(graph, &made));
+    HONE_TRY(run_passes(made, hone_rewrites_narrow, &raised));
+    if (raised && hone_graph_flops(made) < WORTH * hone_graph_flops(graph)) *narrow = made, made = NULL;
+out:
+    hone_graph_free(made);
     return status;
 }

@@ -15,6 +15,7 @@ typedef struct hone_rewriting {
     size_t n, forward_capacity, uses_capacity;         // values covered by both
     const char *name;          // of the node at hand, for what is made in its place; doubles are told apart at the end
     const char *origin;
+    const struct hone_rewrite *more;     // rewrites beside those of the normal form, or NULL
 } hone_rewriting;
 
 typedef struct hone_rewrite {
@@ -28,6 +29,7 @@ extern const hone_rewrite hone_rewrites_constant[];    // each table ends with a
 extern const hone_rewrite hone_rewrites_forms[];
 extern const hone_rewrite hone_rewrites_view[];
 extern const hone_rewrite hone_rewrites_weights[];
+extern const hone_rewrite hone_rewrites_narrow[];      // no normal form: hone_simplify_narrow's
 
 // ---- reading
 

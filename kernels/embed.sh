@@ -6,7 +6,13 @@ set -eu
 export LC_ALL=C
 echo '// Made by kernels/embed.sh from kernels/cuda.'
 echo '#include "kernels/nvrtc_texts.h"'
-expand() { awk -v folder="$(dirname "$1")" -F '"' '/^#include "/ { while ((getline line < (folder "/" $2)) > 0) print line; next } { print }' "$1"; }
+expand() {
+    awk -v folder="$(dirname "$1")" -v file="$1" 'function put(path,    line, part) {
+        while ((getline line < path) > 0)
+            if (line ~ /^#include "/) { split(line, part, "\""); put(folder "/" part[2]) } else print line
+        close(path)
+    } BEGIN { put(file) }'
+}
 n=0
 for file in "$@"; do
     echo "static const char text_$n[] = {"

@@ -13,8 +13,8 @@ typedef struct hone_formed {
     int main;                          // the step that is not elementwise; -1: none
     hone_dtype dtype;                  // of the main step's first operand (NONE: none counts)
     hone_vars vars;
-    bool has_tail, has_head;
-    hone_region tail, head;
+    bool has_tail, has_head, has_middle;
+    hone_region tail, head, middle;    // middle: between two main steps
     int n_reals;
     struct { char name[16]; double value; } reals[HONE_ARGS_REALS];
     int n_types;
@@ -24,6 +24,7 @@ typedef struct hone_formed {
 typedef struct hone_form {
     const char *name;
     hone_status (*make)(const hone_problem *problem, hone_formed *formed);     // HONE_DECLINED: not of this form
+    bool has_more;                     // than one main step, and finds them itself
 } hone_form;
 
 extern const hone_form hone_forms[];
@@ -44,6 +45,9 @@ void hone_form_set_type(hone_formed *formed, const char *name, hone_dtype dtype)
 // The external operand behind input k of the main step; HONE_DECLINED when it is computed. -1 when absent.
 hone_status hone_form_operand(const hone_formed *formed, int k, int *operand);
 const hone_tensor *hone_form_input(const hone_formed *formed, int k);          // NULL when absent
+int64_t hone_form_access_width(int64_t pitch, hone_dtype dtype);               // elements of one access of at most 16 bytes to rows of `pitch`
+// Both sides of a product must be operands of one type; their numbers become in_a and in_b.
+hone_status hone_form_set_sides(hone_formed *formed);
 hone_layout hone_form_head_layout(const hone_formed *formed);                  // layout of the first operand that has in[0]'s dims
 
 hone_status hone_form_elementwise(const hone_problem *problem, hone_formed *formed);
@@ -53,6 +57,11 @@ hone_status hone_form_conv(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_pool(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_depthwise(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_planes(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_deconv(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_normed(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_ended(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_squeeze(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_concat(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_gather(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_map(const hone_problem *problem, hone_formed *formed);

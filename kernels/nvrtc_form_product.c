@@ -7,7 +7,7 @@
 #include "kernels/window.h"
 
 // Elements of one access of at most 16 bytes to rows of `pitch` elements.
-static int64_t access_width(int64_t pitch, hone_dtype dtype)
+int64_t hone_form_access_width(int64_t pitch, hone_dtype dtype)
 {
     int64_t most = 16 / (int64_t)hone_dtype_size(dtype), width = pitch & -pitch;
     return width < most ? width : most;
@@ -19,7 +19,7 @@ static bool is_product_type(hone_dtype dtype)
 }
 
 // Both sides of a product must be operands of one type; their numbers become in_a and in_b.
-static hone_status set_sides(hone_formed *formed)
+hone_status hone_form_set_sides(hone_formed *formed)
 {
     int a, b;
     hone_status status = hone_form_operand(formed, 0, &a);
@@ -89,8 +89,8 @@ static void set_matmul(hone_vars *v, const hone_matmul *mm, const batches *bt, b
 static void set_widths(hone_formed *formed)
 {
     hone_vars *v = &formed->vars;
-    hone_vars_set(v, "va", access_width(hone_vars_get(v, "lda"), formed->dtype));
-    hone_vars_set(v, "vb", access_width(hone_vars_get(v, "ldb"), formed->dtype));
+    hone_vars_set(v, "va", hone_form_access_width(hone_vars_get(v, "lda"), formed->dtype));
+    hone_vars_set(v, "vb", hone_form_access_width(hone_vars_get(v, "ldb"), formed->dtype));
 }
 
 static hone_status make_matmul(const hone_problem *problem, hone_formed *formed)
@@ -98,7 +98,7 @@ static hone_status make_matmul(const hone_problem *problem, hone_formed *formed)
     const hone_tensor *a = hone_form_input(formed, 0), *b = hone_form_input(formed, 1);
     hone_matmul mm;
     batches bt = {0};
-    hone_status status = set_sides(formed);
+    hone_status status = hone_form_set_sides(formed);
     if (!status && (a->layout != HONE_ROW || b->layout != HONE_ROW || problem->out[0].layout != HONE_ROW))
         status = hone_fail(HONE_DECLINED, "a product over other layouts than row");
     if (!status) status = hone_matmul_init(&problem->steps[0].call, a, b, &mm);
@@ -178,7 +178,7 @@ static hone_status make_pointwise(const hone_problem *problem, hone_formed *form
 {
     const hone_tensor *x = hone_form_input(formed, 0), *w = hone_form_input(formed, 1);
     hone_window window;
-    hone_status status = set_sides(formed);
+    hone_status status = hone_form_set_sides(formed);
     if (!status) status = check_images(formed, &window);
     if (!status && !is_pointwise(&window, hone_call_int(&problem->steps[0].call, "group"))) status = hone_fail(HONE_DECLINED, "not pointwise");
     if (!status) status = add_image_tail(formed);
@@ -201,7 +201,7 @@ hone_status hone_form_conv(const hone_problem *problem, hone_formed *formed)
     if (!is_main(formed, "conv")) return hone_fail(HONE_DECLINED, "no convolution");
     const hone_tensor *x = hone_form_input(formed, 0), *w = hone_form_input(formed, 1);
     int64_t groups = hone_call_int(&problem->steps[0].call, "group");
-    hone_status status = set_sides(formed);
+    hone_status status = hone_form_set_sides(formed);
     if (!status) status = check_images(formed, &window);
     if (!status && is_pointwise(&window, groups)) status = hone_fail(HONE_DECLINED, "pointwise: a product does it");
     if (!status && groups > 1 && w->dims[1] < 4) status = hone_fail(HONE_DECLINED, "groups of %lld channels", (long long)w->dims[1]);
@@ -215,8 +215,8 @@ hone_status hone_form_conv(const hone_problem *problem, hone_formed *formed)
     hone_vars_set(v, "in_c", x->dims[1]);
     hone_vars_set(v, "group_c", w->dims[1]);
     hone_vars_set(v, "groups", groups);
-    hone_vars_set(v, "va", access_width(w->dims[1], formed->dtype));
-    hone_vars_set(v, "vb", access_width(hone_vars_get(v, "k"), formed->dtype));
+    hone_vars_set(v, "va", hone_form_access_width(w->dims[1], formed->dtype));
+    hone_vars_set(v, "vb", hone_form_access_width(hone_vars_get(v, "k"), formed->dtype));
     while ((w->dims[0] / groups) % formed->tail.vec) formed->tail.vec /= 2;      // a vector stays within its group
     return HONE_OK;
 }

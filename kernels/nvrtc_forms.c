@@ -4,22 +4,27 @@
 #include <string.h>
 
 const hone_form hone_forms[] = {
-    {"elementwise", hone_form_elementwise},
-    {"transpose", hone_form_transpose},
-    {"matmul", hone_form_matmul},
-    {"conv", hone_form_conv},
-    {"pool", hone_form_pool},
-    {"depthwise", hone_form_depthwise},
-    {"direct", hone_form_direct},
-    {"concat", hone_form_concat},
-    {"gather", hone_form_gather},
-    {"map", hone_form_map},
-    {"attention", hone_form_attention},
-    {"rows", hone_form_rows},
-    {"lines", hone_form_lines},
-    {"reduce_rows", hone_form_reduce_rows},
-    {"reduce_cols", hone_form_reduce_cols},
-    {"reduce_any", hone_form_reduce_any},
+    {.name = "elementwise", .make = hone_form_elementwise},
+    {.name = "transpose", .make = hone_form_transpose},
+    {.name = "matmul", .make = hone_form_matmul},
+    {.name = "conv", .make = hone_form_conv},
+    {.name = "pool", .make = hone_form_pool},
+    {.name = "depthwise", .make = hone_form_depthwise},
+    {.name = "direct", .make = hone_form_direct},
+    {.name = "planes", .make = hone_form_planes},
+    {.name = "deconv", .make = hone_form_deconv},
+    {.name = "normed", .make = hone_form_normed, .has_more = true},
+    {.name = "ended", .make = hone_form_ended, .has_more = true},
+    {.name = "squeeze", .make = hone_form_squeeze, .has_more = true},
+    {.name = "concat", .make = hone_form_concat},
+    {.name = "gather", .make = hone_form_gather},
+    {.name = "map", .make = hone_form_map},
+    {.name = "attention", .make = hone_form_attention},
+    {.name = "rows", .make = hone_form_rows},
+    {.name = "lines", .make = hone_form_lines},
+    {.name = "reduce_rows", .make = hone_form_reduce_rows},
+    {.name = "reduce_cols", .make = hone_form_reduce_cols},
+    {.name = "reduce_any", .make = hone_form_reduce_any},
 };
 
 const int hone_form_count = sizeof hone_forms / sizeof *hone_forms;
@@ -28,14 +33,20 @@ const int hone_form_count = sizeof hone_forms / sizeof *hone_forms;
 
 hone_status hone_form_find_main(const hone_problem *problem, int *main)
 {
+    int lookup = -1, lookups = 0;
     *main = -1;
     for (int s = 0; s < problem->n_steps; s++) {
         const hone_step *step = &problem->steps[s];
+        if (hone_step_is_lookup(problem, s)) {
+            lookup = s, lookups++;
+            continue;
+        }
         bool is_view = !strcmp(step->call.op->name, "reshape") && s > 0;
         if (is_view || hone_step_is_elementwise(step) || hone_step_is_strided(problem, s)) continue;
         if (*main >= 0) return hone_fail(HONE_DECLINED, "%s after %s in one kernel", step->call.op->name, problem->steps[*main].call.op->name);
         *main = s;
     }
+    if (*main < 0 && lookups == 1) *main = lookup;      // alone it is a gather; else lookups are operands of what there is
     return HONE_OK;
 }
 
@@ -171,7 +182,7 @@ hone_status hone_form_make(const char *name, const hone_problem *problem, const 
     if (hone_tensor_count(&problem->out[0]) == 0) return hone_fail(HONE_DECLINED, "nothing to compute");
     for (int k = 0; k < problem->n_operands; k++)
         if (hone_tensor_count(&problem->operands[k]) == 0) return hone_fail(HONE_DECLINED, "operand %d is empty", k);
-    hone_status status = hone_form_find_main(problem, &formed->main);
+    hone_status status = form->has_more ? HONE_OK : hone_form_find_main(problem, &formed->main);
     if (!status) status = form->make(problem, formed);
     if (!status) add_common(formed, target);
     return status;

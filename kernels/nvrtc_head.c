@@ -40,6 +40,12 @@ static hone_status read_arch(hone_kernel_head *head, const char *rest)
     return HONE_OK;
 }
 
+static hone_status read_early(hone_kernel_head *head, const char *rest)
+{
+    head->is_early = !strcmp(rest, "yes");
+    return head->is_early ? HONE_OK : hone_fail(HONE_INTERNAL, "early is \"yes\" or not there");
+}
+
 static hone_status read_param(hone_kernel_head *head, const char *rest)
 {
     hone_scan scan = {rest};
@@ -118,7 +124,7 @@ ONE_LINE(registers)
 static const struct { const char *word; line_reader *read; } words[] = {
     {"kernel", read_kernel}, {"form", read_form}, {"dtype", read_dtype}, {"arch", read_arch}, {"machine", read_machine},
     {"include", read_include}, {"param", read_param}, {"let", read_let}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
-    {"grid", read_grid}, {"block", read_block}, {"shared", read_shared}, {"cluster", read_cluster}, {"workspace", read_workspace},
+    {"grid", read_grid}, {"block", read_block}, {"early", read_early}, {"shared", read_shared}, {"cluster", read_cluster}, {"workspace", read_workspace},
     {"macs", read_macs}, {"rate", read_rate}, {"bytes", read_bytes}, {"latency", read_latency}, {"registers", read_registers},
 };
 

@@ -20,6 +20,7 @@ typedef struct hone_kernel_head {
     char form[24];                     // which form of problem it serves
     char dtypes[64];                   // "f16 bf16 tf32 f32 any"
     int arch;                          // least compute capability
+    bool is_early;                     // few blocks: worth starting before the kernel ahead ends in spite of dynamic shared memory
     bool is_arch_alone;                // and the only one: its instructions ended with it ("90a")
     char machine[24];                  // a .cuh of instructions that only some architectures have, behind ptx.cuh, "" if none
     char include[24];                  // a .cuh that stands between the generated text and the kernel, "" if none

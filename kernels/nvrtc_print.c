@@ -44,16 +44,37 @@ static void print_term(printer *p, const hone_term *term, char coordinate)
     if (term->stride != 1) hone_text_printf(p->text, ") * "), print_int(p, term->stride);
 }
 
-static void print_index(printer *p, const hone_load *load)
+// The row of a table that an index names: negative ones count from the end, and what is beyond stays within. `i64 l3[1]; ...`
+static void print_lookup(printer *p, int k)
+{
+    const hone_load *load = &p->region->loads[k];
+    hone_text_printf(p->text, "    i64 l%d[1]; hone_load(l%d, (const %s *)p.in[%d] + (0", k, k,
+                     hone_cuda_type(p->region->problem->operands[load->view.indices].dtype), load->view.indices);
+    for (int t = 0; t < load->n_at; t++) print_term(p, &load->at[t], 'm');
+    hone_text_printf(p->text, ")); l%d[0] += l%d[0] < 0 ? ", k, k);
+    print_int(p, load->view.length);
+    hone_text_printf(p->text, " : 0; l%d[0] = l%d[0] < 0 ? 0 : l%d[0] < ", k, k, k);
+    print_int(p, load->view.length);
+    hone_text_printf(p->text, " ? l%d[0] : ", k);
+    print_int(p, load->view.length - 1);
+    hone_text_printf(p->text, ";\n");
+}
+
+static void print_index(printer *p, const hone_load *load, int k)
 {
     if (load->is_dense) {
         hone_text_printf(p->text, "lin");
         return;
     }
+    if (load->view.is_lookup) {
+        hone_text_printf(p->text, "l%d[0] * ", k);
+        print_int(p, load->view.pitch);
+        hone_text_printf(p->text, " + ");
+    }
     if (load->view.offset) print_int(p, load->view.offset);
     else hone_text_printf(p->text, "0");
-    for (int k = 0; k < load->n_rows; k++) print_term(p, &load->rows[k], 'm');
-    for (int k = 0; k < load->n_cols; k++) print_term(p, &load->cols[k], 'n');
+    for (int t = 0; t < load->n_rows; t++) print_term(p, &load->rows[t], 'm');
+    for (int t = 0; t < load->n_cols; t++) print_term(p, &load->cols[t], 'n');
 }
 
 // `float o3[V]; hone_load(o3, (const f16 *)p.in[2] + (index));`
@@ -62,9 +83,10 @@ static void print_load(printer *p, int k)
     const hone_load *load = &p->region->loads[k];
     const char *way = load->inner == 1 || load->is_dense ? "hone_load" : load->inner ? "hone_gather" : "hone_fill";
     if (k == p->region->x_load) return;
+    if (load->view.is_lookup) print_lookup(p, k);
     hone_text_printf(p->text, "    %s o%d[V]; %s(o%d, (const %s *)p.in[%d] + (", value_type(load->view.dtype), k, way, k,
                      hone_cuda_type(load->view.dtype), load->view.operand);
-    print_index(p, load);
+    print_index(p, load, k);
     hone_text_printf(p->text, ")");
     if (load->inner && load->inner != 1 && !load->is_dense) hone_text_printf(p->text, ", "), print_int(p, load->inner);
     hone_text_printf(p->text, ");\n");
@@ -248,16 +270,14 @@ static void print_result(printer *p, const hone_ref *ref)
 {
     const hone_region *r = p->region;
     hone_view view;
-    if (!hone_view_init(r->problem, ref, &view)) {
+    if (!hone_view_of(r->problem, ref, &view)) {
         if (ref->index == r->x_step) hone_text_printf(p->text, "tx");
         else hone_text_printf(p->text, "t%d", ref->index);
         return;
     }
     for (int k = 0; k < r->n_loads; k++) {
         const hone_view *v = &r->loads[k].view;
-        if (v->operand != view.operand || v->offset != view.offset || v->rank != view.rank) continue;
-        if (memcmp(v->dims, view.dims, sizeof view.dims[0] * (size_t)view.rank) ||
-            memcmp(v->strides, view.strides, sizeof view.strides[0] * (size_t)view.rank)) continue;
+        if (!hone_view_equal(v, &view)) continue;
         hone_text_printf(p->text, k == r->x_load ? "x[e]" : "o%d[e]", k);
         return;
     }
@@ -312,6 +332,16 @@ hone_status hone_region_print_head(const hone_region *region, hone_text *text, h
     printer p = {.region = region, .text = text, .args = args};
     hone_text_printf(text, "typedef %s hone_h;\n", value_type(dtype_of_ref(region->problem, &region->result)));
     hone_text_printf(text, "template <int V> HONE_FN void hone_head(const hone_args &p, const unsigned m, const unsigned n, hone_h (&r)[V])\n");
+    print_loads(&p);
+    print_loop(&p);
+    return finish(&p);
+}
+
+hone_status hone_region_print_middle(const hone_region *region, hone_text *text, hone_args *args)
+{
+    printer p = {.region = region, .text = text, .args = args};
+    hone_text_printf(text, "template <int V> HONE_FN void hone_middle(const hone_args &p, const hone_x (&x)[V], const unsigned m, const unsigned n, "
+                           "hone_x (&r)[V])\n");
     print_loads(&p);
     print_loop(&p);
     return finish(&p);

@@ -126,6 +126,30 @@ bool hone_view_init(const hone_problem *problem, const hone_ref *ref, hone_view 
     }
 }
 
+static bool init_lookup(const hone_problem *problem, const hone_step *step, hone_view *view)
+{
+    if (strcmp(step->call.op->name, "gather") || step->in[0].kind != HONE_REF_OPERAND || step->in[1].kind != HONE_REF_OPERAND) return false;
+    const hone_tensor *table = &problem->operands[step->in[0].index], *indices = &problem->operands[step->in[1].index];
+    if (table->rank != 2 || table->layout != HONE_ROW || indices->layout != HONE_ROW || hone_call_int(&step->call, "axis") != 0) return false;
+    *view = (hone_view){.operand = step->in[0].index, .dtype = table->dtype, .rank = step->out[0].rank, .is_lookup = true,
+                        .indices = step->in[1].index, .length = table->dims[0], .pitch = table->dims[1]};
+    memcpy(view->dims, step->out[0].dims, sizeof view->dims);
+    view->strides[view->rank - 1] = 1;
+    for (int64_t k = indices->rank - 1, stride = 1; k >= 0; stride *= indices->dims[k--]) view->at[k] = stride;
+    return true;
+}
+
+bool hone_step_is_lookup(const hone_problem *problem, int step)
+{
+    hone_view view;
+    return init_lookup(problem, &problem->steps[step], &view);
+}
+
+bool hone_view_of(const hone_problem *problem, const hone_ref *ref, hone_view *view)
+{
+    return hone_view_init(problem, ref, view) || (ref->kind == HONE_REF_RESULT && init_lookup(problem, &problem->steps[ref->index], view));
+}
+
 // ---- terms
 
 typedef struct axes {                  // of the domain, as they lie in memory
@@ -147,6 +171,14 @@ static int64_t stride_along(const hone_view *view, const hone_tensor *domain, co
 {
     int axis = a->logical[k] - (domain->rank - view->rank);
     return axis < 0 || view->dims[axis] == 1 ? 0 : view->strides[axis];
+}
+
+// The same of a lookup's index.
+static hone_view index_of(const hone_view *view)
+{
+    hone_view index = *view;
+    memcpy(index.strides, view->at, sizeof index.strides);
+    return index;
 }
 
 // Physical axes [begin, end) as terms, innermost first, merged where they run evenly.
@@ -188,6 +220,25 @@ static void fill_load(hone_load *load, const hone_region *region, const axes *a)
     load->n_rows = make_terms(&load->view, &region->domain, a, 0, region->split, load->rows);
     load->n_cols = make_terms(&load->view, &region->domain, a, region->split, a->n, load->cols);
     load->inner = load->n_cols ? load->cols[0].stride : 0;
+    if (!load->view.is_lookup) return;
+    hone_view index = index_of(&load->view);
+    load->is_dense = false;
+    load->n_at = make_terms(&index, &region->domain, a, 0, region->split, load->at);
+    drop_still_terms(load->at, &load->n_at);
+}
+
+// Neighbours along a row must be read from one row of the table.
+static bool is_lookup_by_rows(const hone_region *region, const axes *a)
+{
+    for (int k = 0; k < region->n_loads; k++) {
+        hone_term terms[HONE_TERMS_MAX];
+        hone_view index = index_of(&region->loads[k].view);
+        if (!region->loads[k].view.is_lookup) continue;
+        int n = make_terms(&index, &region->domain, a, region->split, a->n, terms);
+        drop_still_terms(terms, &n);
+        if (n) return false;
+    }
+    return true;
 }
 
 static int64_t width_of_load(const hone_load *load, int64_t vec)
@@ -233,9 +284,10 @@ static void fill_loads(hone_region *region)
 
 // ---- the region
 
-static bool same_view(const hone_view *a, const hone_view *b)
+bool hone_view_equal(const hone_view *a, const hone_view *b)
 {
-    if (a->operand != b->operand || a->rank != b->rank || a->offset != b->offset) return false;
+    if (a->operand != b->operand || a->rank != b->rank || a->offset != b->offset || a->is_lookup != b->is_lookup) return false;
+    if (a->is_lookup && a->indices != b->indices) return false;
     for (int k = 0; k < a->rank; k++)
         if (a->dims[k] != b->dims[k] || a->strides[k] != b->strides[k]) return false;
     return true;
@@ -248,7 +300,7 @@ static hone_status add_load(hone_region *region, const hone_view *view, int *ind
     if (reach >= INT32_MAX) return hone_fail(HONE_DECLINED, "operand %d has %lld elements, more than 31 bits count", view->operand, (long long)reach);
     if (view->rank > region->domain.rank) return hone_fail(HONE_DECLINED, "operand %d has more axes than the result", view->operand);
     for (int k = 0; k < region->n_loads; k++)
-        if (same_view(&region->loads[k].view, view)) {
+        if (hone_view_equal(&region->loads[k].view, view)) {
             *index = k;
             return HONE_OK;
         }
@@ -270,7 +322,7 @@ static hone_status add_sources(hone_region *region, int s)
     for (int k = 0; k < step->call.n_in; k++) {
         hone_view view;
         int index = -1;
-        if (hone_view_init(region->problem, &step->in[k], &view)) {
+        if (hone_view_of(region->problem, &step->in[k], &view)) {
             if (!strcmp(step->call.op->name, "batchnorm") && k) {      // vectors along axis 1
                 view.rank = step->out[0].rank - 1;
                 for (int d = 1; d < view.rank; d++) view.dims[d] = 1, view.strides[d] = 0;
@@ -296,7 +348,7 @@ static bool is_final_view(const hone_region *region, int s)
 static hone_status add_step(hone_region *region, int s)
 {
     const hone_step *step = &region->problem->steps[s];
-    if (hone_step_is_strided(region->problem, s)) return HONE_OK;
+    if (hone_step_is_strided(region->problem, s) || hone_step_is_lookup(region->problem, s)) return HONE_OK;
     if (is_final_view(region, s)) return HONE_OK;
     if (!hone_step_is_elementwise(step)) return hone_fail(HONE_DECLINED, "no device text for %s as a part of a chain", step->call.op->name);
     return add_sources(region, s);
@@ -306,7 +358,7 @@ static hone_status add_step(hone_region *region, int s)
 static hone_ref resolve(const hone_region *region, hone_ref ref)
 {
     while (ref.kind == HONE_REF_RESULT && ref.index != region->x_step && ref.index >= region->first &&
-           !hone_step_is_strided(region->problem, ref.index) && !hone_step_is_elementwise(&region->problem->steps[ref.index]))
+           !hone_step_is_strided(region->problem, ref.index) && !hone_step_is_lookup(region->problem, ref.index) && !hone_step_is_elementwise(&region->problem->steps[ref.index]))
         ref = region->problem->steps[ref.index].in[0];
     return ref;
 }
@@ -322,8 +374,10 @@ hone_status hone_region_init(hone_region *region, const hone_problem *problem, i
     if (hone_tensor_count(domain) >= INT32_MAX) return hone_fail(HONE_DECLINED, "the result has more elements than 31 bits count");
     for (int s = first; s < end && !status; s++) status = add_step(region, s);
     region->result = resolve(region, result);
-    if (!status && hone_view_init(problem, &region->result, &view)) status = add_load(region, &view, &index);
+    if (!status && hone_view_of(problem, &region->result, &view)) status = add_load(region, &view, &index);
     if (!status) fill_loads(region);
+    axes a = physical_axes(domain);
+    if (!status && !is_lookup_by_rows(region, &a)) status = hone_fail(HONE_DECLINED, "neighbours are looked up in several rows");
     return status;
 }
 

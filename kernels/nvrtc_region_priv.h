@@ -34,6 +34,9 @@ typedef struct hone_view {
     hone_dtype dtype;
     int rank;
     int64_t dims[HONE_RANK_MAX], strides[HONE_RANK_MAX], offset;
+    bool is_lookup;                    // rows of a table: that row is read which number `indices` (an operand, by the strides `at`) says
+    int indices;
+    int64_t at[HONE_RANK_MAX], length, pitch;      // rows of the table, elements of one
 } hone_view;
 
 // (coordinate / divide % modulo) * stride; modulo 0: none
@@ -47,6 +50,8 @@ typedef struct hone_load {
     int n_rows, n_cols;
     hone_term rows[HONE_TERMS_MAX], cols[HONE_TERMS_MAX];      // innermost first
     int64_t inner;                     // distance between neighbours along n
+    int n_at;                          // of a lookup: where its index lies
+    hone_term at[HONE_TERMS_MAX];
 } hone_load;
 
 typedef struct hone_region {
@@ -67,6 +72,10 @@ typedef struct hone_region {
 
 // The view that a reference stands for; false when it is a computed result.
 bool hone_view_init(const hone_problem *problem, const hone_ref *ref, hone_view *view);
+// The same, also of a lookup: a gather of whole rows of an operand by an operand.
+bool hone_view_of(const hone_problem *problem, const hone_ref *ref, hone_view *view);
+bool hone_view_equal(const hone_view *a, const hone_view *b);
+bool hone_step_is_lookup(const hone_problem *problem, int step);
 bool hone_step_is_elementwise(const hone_step *step);        // with device text, or batchnorm
 bool hone_step_is_strided(const hone_problem *problem, int step);      // moves values of an operand, in strides
 
@@ -78,9 +87,10 @@ hone_status hone_region_add_bias(hone_region *region, int operand, int axis);
 // x is what load `load` would bring: the kernel brings it.
 void hone_region_take_x(hone_region *region, int load);
 
-// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head. Numbers are added to args.
+// CUDA C: a tail has hone_eval and hone_put for output `out`, a head has hone_head, what stands between hone_middle. Numbers are added to args.
 hone_status hone_region_print_tail(const hone_region *region, hone_text *text, hone_args *args);
 hone_status hone_region_print_head(const hone_region *region, hone_text *text, hone_args *args);
+hone_status hone_region_print_middle(const hone_region *region, hone_text *text, hone_args *args);      // behind the tail, whose hone_x it uses
 
 const char *hone_cuda_type(hone_dtype dtype);                // "f16", "i64", "b8"
 

@@ -175,6 +175,7 @@ static hone_status print_body(const hone_bound *bound, hone_text *text, hone_arg
     HONE_TRY(print_args(bound, text, args));
     HONE_TRY(print_reals(bound, text, args));
     if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args));
+    if (bound->formed.has_middle) HONE_TRY(hone_region_print_middle(&bound->formed.middle, text, args));
     if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args));
     if (*bound->head->include) HONE_TRY(print_file(bound->head, bound->head->include, text));
     hone_text_printf(text, "%s", bound->head->text);
@@ -466,7 +467,8 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     if (!status) status = hone_bound_launch(bound, &r->launch, &r->base.workspace_bytes);
     r->args.follows = memmem(artifact->data, artifact->size_bytes, follower, sizeof follower) != NULL;
     // Large blocks that start early crowd the processors that happen to be free: 3 us lost for each product of BERT-base at batch 1 (H100).
-    r->base.starts_early = r->args.follows && !r->launch.shared_bytes;
+    // Their shared memory tells them, where the head does not say otherwise.
+    r->base.starts_early = r->args.follows && (!r->launch.shared_bytes || (bound && bound->head->is_early));
     r->base.api = r->args.follows ? &follower_api : &runnable_api;
     r->base.device = device;
     r->base.kernels = 1;

@@ -4,6 +4,10 @@
 
 // ---- the tail
 
+#ifndef PUT
+#define PUT hone_tail                          // V neighbours of the product to their place in the result
+#endif
+
 // The blocks of a cluster differ in z, and z is the rank.
 // V neighbours of the finished tile, summed over the blocks of the cluster.
 template <int V> HONE_FN void gather_row(unsigned at, bool swapped, float (&x)[V])
@@ -46,11 +50,12 @@ HONE_FN void finish(const hone_args &p, unsigned smem, int m0, int n0, int m_shi
         if (m < M && n < N) {
             float x[TV];
             gather_row(smem + (row * C_PITCH + lane * TV) * 4, (lane >> 2) & 1, x);
-            hone_tail(p, x, (unsigned)(m + m_shift), (unsigned)(n + n_shift));
+            PUT(p, x, (unsigned)(m + m_shift), (unsigned)(n + n_shift));
         }
     }
 }
 
+#ifndef OWN_ENTRY
 HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p)
 {
     // Blocks that run at the same time should share rows of A and columns of B in the L2: walk in bands of 8 tile rows.
@@ -96,3 +101,4 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
     finish(p, smem, m0, n0, m_shift, n_shift);
     if (SPLITS > 1) hone_cluster_sync();       // no block may leave while others read its shared memory
 }
+#endif

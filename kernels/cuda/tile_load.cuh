@@ -65,7 +65,7 @@ template <bool K_INNER, int ROWS, int CPR, int PITCH, bool SWIZZLED, int VEC> st
     }
 };
 
-#if CONV
+#if CONV == 1
 // ---- the matrix whose rows are output pixels and whose columns are (tap row, tap column, channel): gathered from the image as it is needed
 
 struct image_loader {
@@ -143,6 +143,9 @@ struct image_loader {
     }
 };
 typedef image_loader a_loader;
+#elif CONV == 2
+#include "planes.cuh"
+typedef plane_loader a_loader;
 #else
 typedef plain_loader<A_K, A_ROWS, A_CPR, A_PITCH, A_SWIZZLED, VA> a_loader;
 #endif

@@ -4,7 +4,7 @@
 # SEED picks other tactics; TACTICS more of each problem.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-grep -v '^ *#' tests/cases/nvrtc.txt | grep . > "$folder/all"
+{ cat tests/cases/nvrtc.txt; sed '/^# products in BERT/,$d' tests/cases/nvrtc_sm90.txt; } | grep -v '^ *#' | grep . > "$folder/all"
 split -n r/2 "$folder/all" "$folder/part."
 # Large tiles are for large problems: a device of one multiprocessor is given them for small ones.
 large=(-m 1 -n 20 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmul a=bf16:132x264 b=bf16:136x132 trans_a=1 trans_b=1'

@@ -74,6 +74,38 @@ static void outputs_leave_without_a_conversion(void **state)
     }
 }
 
+// On a GPU a first convolution of few channels may read the image as it comes: where that costs next to nothing, it is all there is. Other
+// precisions, channels and devices have no such variant.
+static void inputs_enter_without_a_conversion(void **state)
+{
+    static const struct { const char *device, *precision; int64_t channels; bool enters; } cases[] = {
+        {"cuda sm_90 \"a GPU\" sms=132 mem=80000MiB clock=1980MHz power=700W", "fp16", 3, true},
+        {"cuda sm_90 \"a GPU\" sms=132 mem=80000MiB clock=1980MHz power=700W", "bf16", 4, true},
+        {"cuda sm_90 \"a GPU\" sms=132 mem=80000MiB clock=1980MHz power=700W", "fp16", 5, false},
+        {"cuda sm_90 \"a GPU\" sms=132 mem=80000MiB clock=1980MHz power=700W", "fp32", 3, false},
+        {"cpu x86_64-avx2 \"a CPU\" threads=2", "fp16", 3, false},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        maker m;
+        hone_device device = {.toolchain = "cuda=13.0"};
+        OK(hone_target_parse(cases[k].device, &device.target));
+        maker_begin(&m, 5);
+        int x = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){1, cases[k].channels, 8, 8});
+        int w = maker_constant(&m, 4, (int64_t[]){6, cases[k].channels, 3, 3}, 0.4), b = maker_constant(&m, 1, (int64_t[]){6}, 0.4);
+        maker_output(&m, maker_unary(&m, "relu", "", maker_node(&m, "conv", "", 3, (int[]){x, w, b})));
+        maker_end(&m);
+        hone_store *store = maker_store(m.graph, &device, cases[k].precision, 5, 8, "math=tf32");
+        hone_plan *plan = maker_build(m.graph, store, &device, cases[k].precision, 1);
+        OK(hone_plan_check(plan));
+        if ((strstr(plan->steps[0].problem, "conv x=f32:1x") && plan->n_steps == 1 && strstr(plan->steps[0].problem, "tf32")) != cases[k].enters)
+            fail_msg("case %zu begins with %s", k, plan->steps[0].problem);
+        hone_plan_free(plan);
+        hone_store_close(store);
+        hone_graph_free(m.graph);
+    }
+}
+
 static void lanes_give_the_same_bits(void **state)
 {
     (void)state;
@@ -435,6 +467,7 @@ int test_engine_exec(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_networks_equal_the_reference),
         cmocka_unit_test(outputs_leave_without_a_conversion),
+        cmocka_unit_test(inputs_enter_without_a_conversion),
         cmocka_unit_test(lanes_give_the_same_bits),
         cmocka_unit_test(keep_holds_every_value),
         cmocka_unit_test(steps_are_timed_and_verified), cmocka_unit_test(steps_follow_kernels_of_their_stream),

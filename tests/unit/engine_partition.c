@@ -114,7 +114,7 @@ static void set_groups_ns(scene *s, const hone_group_list *groups, double *ns)
         if (groups->items[k].view) continue;
         ns[k] = 1e300;
         const hone_precision *precision = hone_group_has_float(s->view, &groups->items[k]) ? s->options.precisions.items[0] : NULL;
-        if (hone_group_problem(s->view, &groups->items[k], precision, HONE_ROW, false, problem) != HONE_OK) continue;
+        if (hone_group_problem(s->view, &groups->items[k], precision, HONE_ROW, 0, problem) != HONE_OK) continue;
         OK(hone_costs_get(&s->costs, problem, &cost));
         if (cost->tactic || groups->items[k].n_nodes == 1) ns[k] = cost->ns + s->costs.gap_ns;
     }

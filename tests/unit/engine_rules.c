@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rules propose computes the same as the nodes it replaces: every group of random networks, and attention in the forms that
-// exporters write, with near misses that must not be taken for it.
+// What rules propose computes the same as the nodes it replaces: every group of random networks, attention in the forms that
+// exporters write, and squeeze and excite, with near misses that must not be taken for it.
 #include "engine/group_priv.h"
 #include "engine/join_priv.h"
 #include "tests/unit/graph_maker.h"
@@ -210,6 +210,145 @@ static void near_misses_are_not_taken(void **state)
         }
 }
 
+// ---- squeeze and excite
+
+typedef struct squeeze {
+    bool far, bare, silu, seen, wide;      // far: the image is made elsewhere first; bare: no biases; seen: the hidden values are an output
+    const char *kind;
+} squeeze;
+
+static int one_pixel(maker *m, int x, int64_t to, int64_t from, bool bare)
+{
+    int w = maker_constant(m, 4, (int64_t[]){to, from, 1, 1}, 0.5);
+    if (bare) return maker_binary(m, "conv", x, w);
+    return maker_node(m, "conv", "", 3, (int[]){x, w, maker_constant(m, 1, (int64_t[]){to}, 0.5)});
+}
+
+static int make_squeeze(const squeeze *s, hone_graph **graph)
+{
+    maker m;
+    char attrs[40];
+    maker_begin(&m, 5);
+    int image = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){2, 6, 4, 3}), x = s->far ? maker_unary(&m, "relu", "", image) : image;
+    snprintf(attrs, sizeof attrs, "kind=%s axes=2,3", s->kind);
+    int hidden = one_pixel(&m, maker_unary(&m, "reduce", attrs, x), 4, 6, s->bare);
+    hidden = s->silu ? maker_binary(&m, "mul", hidden, maker_unary(&m, "sigmoid", "", hidden)) : maker_unary(&m, "relu", "", hidden);
+    if (s->seen) maker_output(&m, hidden);
+    int gates = maker_unary(&m, "hardsigmoid", "", one_pixel(&m, hidden, 6, 4, s->bare));
+    int out = s->wide ? maker_binary(&m, "add", x, maker_binary(&m, "mul", x, gates)) : gates;
+    maker_output(&m, out);
+    maker_end(&m);
+    int n = check_graph(m.graph, 5, "squeeze");
+    *graph = m.graph;
+    return n;
+}
+
+// The gates without the mean, with it, and with each of the two ops on the image; none where something between is seen from outside.
+static void squeeze_is_found_and_equal(void **state)
+{
+    static const struct { squeeze form; int groups; } cases[] = {
+        {{.kind = "mean"}, 2}, {{.kind = "mean", .wide = true}, 4}, {{.kind = "mean", .wide = true, .bare = true, .silu = true, .far = true}, 4},
+        {{.kind = "max", .wide = true}, 1}, {{.kind = "mean", .wide = true, .seen = true}, 0},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        hone_graph *graph;
+        int n = make_squeeze(&cases[k].form, &graph);
+        if (n != cases[k].groups) fail_msg("case %zu: %d groups, not %d", k, n, cases[k].groups);
+        hone_graph_free(graph);
+    }
+}
+
+// ---- what stands before a norm or behind a movement
+
+// A residual sum and its bias before a layer norm; one summand is seen from outside in the second form, and stays so.
+static void heads_are_taken_in(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 6;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 6}), y = maker_input(&m, "y", HONE_F32, 3, (int64_t[]){2, 5, 6});
+        int biased = maker_binary(&m, "add", x, maker_constant(&m, 1, &wide, 1)), sum = maker_binary(&m, "add", y, biased);
+        if (seen) maker_output(&m, biased);
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        maker_output(&m, maker_unary(&m, "relu", "", norm));
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "head"), 2);                      // without and with the op behind
+        hone_graph_free(m.graph);
+    }
+}
+
+// Rows of two tables, a third, and their layer norm.
+static void lookups_are_taken_into_norms(void **state)
+{
+    (void)state;
+    maker m;
+    maker_begin(&m, 3);
+    int64_t wide = 6, three[2] = {3, 5};
+    int64_t ids[15] = {0, 1, 6, 3, 2, 5, 4, 4, 1, 0, 6, 6, 2, 3, 1};
+    hone_tensor t = maker_tensor(HONE_I64, 2, three);
+    int index = hone_graph_add_constant(m.graph, "ids", &t, ids);
+    int a = maker_binary(&m, "gather", maker_constant(&m, 2, (int64_t[]){7, 6}, 1), index);
+    int b = maker_binary(&m, "gather", maker_constant(&m, 2, (int64_t[]){9, 6}, 1), index);
+    int sum = maker_binary(&m, "add", maker_binary(&m, "add", a, b), maker_input(&m, "x", HONE_F32, 2, (int64_t[]){5, 6}));
+    maker_output(&m, maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)}));
+    maker_end(&m);
+    assert_int_equal(check_graph(m.graph, 3, "head"), 1);
+    hone_graph_free(m.graph);
+}
+
+// A layer norm with the product that alone reads it, and two ops behind; not when something else reads it too.
+static void norms_are_taken_into_products(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 8;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 8});
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){x, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        int y = maker_unary(&m, "gelu", "", maker_linear(&m, norm, 6, true, true));
+        maker_output(&m, seen ? maker_node(&m, "concat", "axis=2", 2, (int[]){y, norm}) : y);
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "normed"), seen ? 0 : 3);
+        hone_graph_free(m.graph);
+    }
+}
+
+// A product, a bias, a residual and the layer norm that alone reads their sum; not when something else reads it too.
+static void products_end_with_norms(void **state)
+{
+    (void)state;
+    for (int seen = 0; seen < 2; seen++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t wide = 6;
+        int x = maker_input(&m, "x", HONE_F32, 3, (int64_t[]){2, 5, 8}), y = maker_input(&m, "y", HONE_F32, 3, (int64_t[]){2, 5, 6});
+        int sum = maker_binary(&m, "add", y, maker_linear(&m, x, 6, false, true));
+        int norm = maker_node(&m, "layernorm", "axis=2", 3, (int[]){sum, maker_constant(&m, 1, &wide, 1), maker_constant(&m, 1, &wide, 1)});
+        maker_output(&m, seen ? maker_binary(&m, "add", sum, norm) : norm);
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "ended"), !seen);
+        hone_graph_free(m.graph);
+    }
+}
+
+static void movements_have_tails(void **state)
+{
+    maker m;
+    (void)state;
+    maker_begin(&m, 3);
+    int x = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){1, 3, 2, 2}), y = maker_input(&m, "y", HONE_F32, 4, (int64_t[]){1, 3, 4, 4});
+    int up = maker_binary(&m, "add", y, maker_unary(&m, "resize", "coords=asymmetric nearest=floor size=1,3,4,4", x));
+    int both = maker_node(&m, "concat", "axis=1", 2, (int[]){up, y});
+    maker_output(&m, maker_unary(&m, "relu", "", maker_binary(&m, "mul", both, maker_scalar(&m, 0.5f))));
+    maker_end(&m);
+    assert_int_equal(check_graph(m.graph, 3, "moved"), 3);
+    hone_graph_free(m.graph);
+}
+
 int test_engine_rules(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +356,12 @@ int test_engine_rules(void)
         cmocka_unit_test(attention_is_found_and_equal),
         cmocka_unit_test(parts_of_a_joint_projection_are_taken_in),
         cmocka_unit_test(near_misses_are_not_taken),
+        cmocka_unit_test(squeeze_is_found_and_equal),
+        cmocka_unit_test(heads_are_taken_in),
+        cmocka_unit_test(lookups_are_taken_into_norms),
+        cmocka_unit_test(norms_are_taken_into_products),
+        cmocka_unit_test(products_end_with_norms),
+        cmocka_unit_test(movements_have_tails),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);
 }

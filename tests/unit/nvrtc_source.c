@@ -83,6 +83,7 @@ static void spaces_are_legal(void **state)
     set_target("sm_90");
     each_line("tests/cases/nvrtc.txt", check_space);
     each_line("tests/cases/nvrtc_large.txt", check_space);
+    each_line("tests/cases/nvrtc_sm90.txt", check_space);
     set_target("sm_80");
     each_line("tests/cases/nvrtc_large.txt", check_space);
 }
@@ -321,6 +322,16 @@ static task tasks[] = {
     {.arch = "sm_90", .text = "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 mask=f16:1x1x1x128 scale=0.125", .kernel = "attention"},
     {.arch = "sm_80", .text = "attention q=f32:1x64x2x64 k=f32:1x64x2x64 v=f32:1x64x2x64 scale=0.125", .kernel = "attention_simt"},
     {.arch = "sm_90", .text = "conv x=f16:1x14x14x480:nhwc w=f16:480x5x5x1:nhwc b=f16:480 pad=2 group=480 | hardswish x=$0", .kernel = "depthwise"},
+    {.arch = "sm_90", .text = "convtranspose x=f16:1x160x160x24:nhwc w=f16:24x2x2x24:nhwc b=f16:24 stride=2 | relu x=$0", .kernel = "deconv_tile"},
+    {.arch = "sm_80", .text = "convtranspose x=f16:1x320x320x24:nhwc w=f16:24x2x2x1:nhwc b=f16:1 stride=2 | sigmoid x=$0 out=f32:row", .kernel = "deconv_pixel"},
+    {.arch = "sm_90", .text = "reduce x=f16:1x14x14x672:nhwc kind=mean axes=2,3 | conv x=$0 w=f16:168x1x1x672:nhwc b=f16:168 | relu x=$1 | "
+                              "conv x=$2 w=f16:672x1x1x168:nhwc b=f16:672 | hardsigmoid x=$3 alpha=0.16666667 | mul a=$4 b=@0", .kernel = "squeeze"},
+    {.arch = "sm_90", .text = "conv x=f32:1x3x224x224 w=f32:64x3x7x7 b=f32:64 stride=2 pad=3 | relu x=$0 out=f16:nhwc math=tf32", .kernel = "conv_planes"},
+    {.arch = "sm_90", .text = "layernorm x=f16:1x197x768 scale=f16:768 b=f16:768 axis=2 epsilon=1e-06 | matmul a=$0 b=f16:768x3072 | add a=$1 b=f16:3072 | gelu x=$2",
+     .kernel = "gemm_normed"},
+    {.arch = "sm_90", .text = "matmul a=f16:1x128x768 b=f16:768x768 | add a=$0 b=f16:768 | add a=$1 b=f16:1x128x768 | layernorm x=$2 scale=f16:768 b=f16:768 axis=2",
+     .kernel = "gemm_ended"},
+    {.arch = "sm_90", .text = "reduce x=f16:1x160x160x96:nhwc kind=mean axes=2,3", .kernel = "reduce_split"},
     {.arch = "sm_90", .text = "add a=f16:128x768 b=f16:128x768 | layernorm x=$0 scale=f16:768 b=f16:768", .kernel = "rows"},
     {.arch = "sm_80", .text = "maxpool x=f16:1x112x112x64:nhwc kernel=3,3 stride=2 pad=1", .kernel = "pool"},
     {.arch = "sm_90", .text = "reduce x=f16:1x7x7x2048:nhwc kind=mean axes=2,3", .kernel = "reduce_cols"},
