@@ -365,7 +365,9 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return ns;
     if (!hone_bound_init(problem, tactic, target, bound) && !hone_bound_launch(bound, &launch, &workspace_bytes) && !read_cost(bound, &c))
-        ns = fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
+        ns = model_ns(&launch, &c, target);
+    // Where the traffic decides, the model still tells tactics apart.
+    if (ns < 1e9) ns = fmax(ns, hone_roofline_ns(problem, target) + 2400) + ns / 256;
     hone_free(bound);
     return ns;
 }

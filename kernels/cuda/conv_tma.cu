@@ -27,7 +27,7 @@
 //! let clusters min(tiles, splits > 1 ? tiles : max(1, sms * blocks / (cm * cn)))
 //! let rounds ceil(tiles, clusters)
 //! let depth ceil(ker_h * ker_w * ceil(group_c, 64), splits)
-//! let feed 16 * (bm / cn + bn / cm) / 5 * min(clusters * cm * cn * splits, sms) / sms
+//! let feed 4 * (bm / cn + bn / cm) * min(clusters * cm * cn * splits, sms) / sms
 //! let step max(max(bm * bn * 64 / (bn == 64 ? 1000 : bn == 128 ? 1450 : bn == 192 ? 1620 : 1700), feed), 2 * (bm + bn))
 //! let tail max(600 + bm * bn / (heavy ? 10 : 16), bm * bn * bytes_per_element / 16)
 //! require va == 8 && vb == 8 && groups == 1 && group_c >= 48 && ceil(group_c, 64) * 192 <= group_c * 4

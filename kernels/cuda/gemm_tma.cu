@@ -9,7 +9,7 @@
 //              reads much, it is the tail's loads that must be many
 //   pingpong   two warpgroups take turns at whole tiles, so that results are written beside products; pays where K is short
 //   cm, cn     blocks of a cluster, below or beside each other: they share columns of B or rows of A. At 128 x 256 an H100 multiplies a step in
-//              1,024 clocks, and its L2 brings about 40 bytes a clock to each multiprocessor: 48 KB take too long, 32 KB do not.
+//              1,024 clocks, and its L2 brings 32 bytes a clock to each multiprocessor: 48 KB take too long, 32 KB do not.
 //   splits     blocks that divide K, for few tiles
 //   band       rows of tiles that are walked together
 //
@@ -40,7 +40,7 @@
 //! let clusters min(tiles, splits > 1 ? tiles : max(1, sms * blocks / (cm * cn)))
 //! let rounds ceil(tiles, clusters)
 //! let depth ceil(ceil(k, 64), splits)
-//! let feed 16 * (bm / cn + bn / cm) / 5 * min(clusters * cm * cn * splits, sms) / sms
+//! let feed 4 * (bm / cn + bn / cm) * min(clusters * cm * cn * splits, sms) / sms
 //! let step max(max(bm * bn * 64 / (bn == 64 ? 1000 : bn == 128 ? 1450 : bn == 192 ? 1620 : 1700), feed), 2 * (bm + bn))
 //! let tail max(600 + bm * bn / (heavy ? 10 : 16), bm * bn * bytes_per_element / 16)
 //! require va == 8 && vb == 8 && k >= 32
@@ -55,7 +55,7 @@
 //! require tiles * cm * cn * splits * 3 >= sms || bm * bn <= 8192
 //! require tiles * cm * cn <= sms * 3 || bm * bn >= 16384 || n <= 64 || m <= 64 || ((n <= 128 || (depth <= 4 && blocks > 1)) && bm * bn >= 8192)
 //! require tiles * cm * cn <= sms * 8 || bm * bn >= 24576 || (pingpong && bm * bn >= 16384) || n <= 128 || m <= 64 || depth <= 4
-//! require band == 8 || tiles * cm * cn > sms * 4
+//! require band == 8 || (tiles * cm * cn > sms * 8 && depth >= 16)
 //! require barriers + 144 <= smem_max
 //! define BM bm
 //! define BN bn

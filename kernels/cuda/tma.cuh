@@ -349,6 +349,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
     const int all = ALL_STEPS, each = (all + SPLITS - 1) / SPLITS;
     const int first = SPLITS > 1 ? (int)blockIdx.z * each : 0, steps = max(0, min(all - first, each));
     sums sums;
+    if (threadIdx.x == CONSUMERS * 128) hone_prefetch(maps.a), hone_prefetch(maps.b);
     if (threadIdx.x == 0) {
         for (unsigned place = 0; place < STAGES; place++) {
             hone_barrier_init(full_barrier(smem, place), 1);
