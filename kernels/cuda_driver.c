@@ -46,6 +46,8 @@ static const hone_dl_symbol symbols[] = {
     {"cuModuleGetFunction", &hone_cuda.ModuleGetFunction, 0},
     {"cuFuncSetAttribute", &hone_cuda.FuncSetAttribute, 0},
     {"cuLaunchKernelEx", &hone_cuda.LaunchKernelEx, 0},
+    {"cuTensorMapEncodeTiled", &hone_cuda.TensorMapEncodeTiled, 1},
+    {"cuTensorMapEncodeIm2col", &hone_cuda.TensorMapEncodeIm2col, 1},
     {"cuLaunchHostFunc", &hone_cuda.LaunchHostFunc, 0},
     {"cuGraphInstantiateWithFlags", &hone_cuda.GraphInstantiate, 0},
     {"cuGraphUpload", &hone_cuda.GraphUpload, 0},

@@ -23,6 +23,10 @@ typedef struct v_CUuuid {
     char bytes[16];
 } v_CUuuid;
 
+typedef struct v_CUtensorMap {
+    _Alignas(64) uint64_t opaque[16];
+} v_CUtensorMap;
+
 typedef union v_CUlaunchAttributeValue {
     char pad[64];
     struct {
@@ -70,6 +74,12 @@ enum {
     V_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1,
     V_CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION = 4,
     V_CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION = 6,
+    V_CU_TENSOR_MAP_DATA_TYPE_UINT16 = 1,
+    V_CU_TENSOR_MAP_DATA_TYPE_UINT32 = 2,
+    V_CU_TENSOR_MAP_INTERLEAVE_NONE = 0,
+    V_CU_TENSOR_MAP_SWIZZLE_128B = 3,
+    V_CU_TENSOR_MAP_L2_PROMOTION_L2_256B = 3,
+    V_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE = 0,
 };
 
 #define V_CU_LAUNCH_PARAM_END ((void *)0)
@@ -115,6 +125,12 @@ typedef struct hone_cuda_driver {
     int (*ModuleGetFunction)(v_CUfunction *function, v_CUmodule module, const char *name);
     int (*FuncSetAttribute)(v_CUfunction function, int attribute, int value);
     int (*LaunchKernelEx)(const v_CUlaunchConfig *config, v_CUfunction function, void **params, void **extra);
+    // CUDA 12.0 and later, NULL before.
+    int (*TensorMapEncodeTiled)(v_CUtensorMap *map, int type, uint32_t rank, void *memory, const uint64_t *dims, const uint64_t *strides_bytes,
+                                const uint32_t *box, const uint32_t *steps, int interleave, int swizzle, int promotion, int fill);
+    int (*TensorMapEncodeIm2col)(v_CUtensorMap *map, int type, uint32_t rank, void *memory, const uint64_t *dims, const uint64_t *strides_bytes,
+                                 const int *lower, const int *upper, uint32_t channels, uint32_t pixels, const uint32_t *steps, int interleave,
+                                 int swizzle, int promotion, int fill);
     int (*LaunchHostFunc)(v_CUstream stream, void (*body)(void *user), void *user);
     int (*GraphInstantiate)(v_CUgraphExec *exec, v_CUgraph graph, unsigned long long flags);
     int (*GraphUpload)(v_CUgraphExec exec, v_CUstream stream);

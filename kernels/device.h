@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "kernels/tensor_map.h"
 
 typedef struct hone_device hone_device;
 typedef struct hone_stream hone_stream;        // a device's own; NULL is the inline/default stream
@@ -41,8 +42,12 @@ typedef enum hone_copy_kind { HONE_COPY_IN, HONE_COPY_OUT, HONE_COPY_WITHIN } ho
 typedef struct hone_launch {
     unsigned grid[3], block[3], cluster[3];    // cluster 0 or 1: none
     unsigned shared_bytes;                     // dynamic
-    const void *params;                        // one by-value struct
+    // What the kernel takes by value: one struct. With maps it lies behind room for them, HONE_MAP_BYTES each and aligned to 64 bytes, which
+    // the device fills in and which the kernel takes as a struct before the other one.
+    void *params;
     size_t params_bytes;
+    const hone_tensor_map *maps;
+    int n_maps;
     bool dependent;                            // programmatic dependent launch edge to the kernel before it
 } hone_launch;
 

@@ -363,6 +363,37 @@ static unsigned cluster_size(const hone_launch *launch)
     return size;
 }
 
+// Copies of 16 bits or 32 as they are, whatever number they stand for. Zeros outside; a miss of the L2 brings 256 bytes, which the next step of
+// a product wants.
+static hone_status encode_map(const hone_tensor_map *map, v_CUtensorMap *encoded)
+{
+    uint64_t dims[5], strides[5];
+    uint32_t box[5], steps[5], rank = (uint32_t)map->rank;
+    int type = map->element_bytes == 2 ? V_CU_TENSOR_MAP_DATA_TYPE_UINT16 : V_CU_TENSOR_MAP_DATA_TYPE_UINT32;
+    for (int k = 0; k < map->rank; k++) {
+        dims[k] = (uint64_t)map->dims[k];
+        strides[k] = (uint64_t)map->strides[k] * (uint64_t)map->element_bytes;
+        box[k] = (uint32_t)map->box[k];
+        steps[k] = (uint32_t)map->steps[k];
+    }
+    if (!hone_cuda.TensorMapEncodeTiled || !hone_cuda.TensorMapEncodeIm2col)
+        return hone_fail(HONE_DECLINED, "tensor maps need a driver of CUDA 12.0 or later");
+    int result = map->is_image
+        ? hone_cuda.TensorMapEncodeIm2col(encoded, type, rank, map->base, dims, strides + 1, map->lower, map->upper, box[0], box[1], steps,
+                                          V_CU_TENSOR_MAP_INTERLEAVE_NONE, V_CU_TENSOR_MAP_SWIZZLE_128B, V_CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                                          V_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE)
+        : hone_cuda.TensorMapEncodeTiled(encoded, type, rank, map->base, dims, strides + 1, box, steps, V_CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                         V_CU_TENSOR_MAP_SWIZZLE_128B, V_CU_TENSOR_MAP_L2_PROMOTION_L2_256B, V_CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    return hone_cuda_check(result, "cannot make a tensor map");
+}
+
+static hone_status encode_maps(const hone_launch *launch)
+{
+    hone_status status = HONE_OK;
+    for (int k = 0; k < launch->n_maps && !status; k++) status = encode_map(&launch->maps[k], (v_CUtensorMap *)launch->params + k);
+    return status;
+}
+
 static hone_status launch_function(hone_device *device, hone_stream *stream, hone_function *function, const hone_launch *launch)
 {
     v_CUlaunchAttribute attributes[2];
@@ -370,6 +401,7 @@ static hone_status launch_function(hone_device *device, hone_stream *stream, hon
     size_t params_bytes = launch->params_bytes;
     hone_status status = hone_cuda_use(device);
     if (!status) status = opt_in(self_of(device), function, launch, cluster);
+    if (!status) status = encode_maps(launch);
     if (status) return status;
     if (cluster > 1) {
         const unsigned *c = launch->cluster;
@@ -387,9 +419,11 @@ static hone_status launch_function(hone_device *device, hone_stream *stream, hon
         .blockDimX = launch->block[0], .blockDimY = launch->block[1], .blockDimZ = launch->block[2],
         .sharedMemBytes = launch->shared_bytes, .hStream = stream_of(device, stream), .attrs = attributes, .numAttrs = n,
     };
-    void *extra[] = {V_CU_LAUNCH_PARAM_BUFFER_POINTER, (void *)(uintptr_t)launch->params, V_CU_LAUNCH_PARAM_BUFFER_SIZE, &params_bytes,
+    // Tensor maps are a parameter of their own, by pointer: the compiler puts what is aligned to 128 bytes at an offset of its choice.
+    void *pointers[] = {launch->params, (char *)launch->params + launch->n_maps * HONE_MAP_BYTES};
+    void *extra[] = {V_CU_LAUNCH_PARAM_BUFFER_POINTER, launch->params, V_CU_LAUNCH_PARAM_BUFFER_SIZE, &params_bytes,
                      V_CU_LAUNCH_PARAM_END};
-    int result = hone_cuda.LaunchKernelEx(&config, function->function, NULL, params_bytes ? extra : NULL);
+    int result = hone_cuda.LaunchKernelEx(&config, function->function, launch->n_maps ? pointers : NULL, params_bytes && !launch->n_maps ? extra : NULL);
     return hone_cuda_check(result, "the kernel cannot be launched");
 }
 

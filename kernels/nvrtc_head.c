@@ -95,6 +95,17 @@ static hone_status read_real(hone_kernel_head *head, const char *rest)
     return read_line(head->reals, &head->n_reals, 8, true, rest);
 }
 
+static hone_status read_a_map(hone_kernel_head *head, const char *kind, const char *rest)
+{
+    int k = head->n_maps;
+    hone_status status = read_line(head->maps, &head->n_maps, HONE_MAPS_MAX, false, rest);
+    if (!status) strcpy(head->maps[k].name, kind);
+    return status;
+}
+
+static hone_status read_map(hone_kernel_head *head, const char *rest) { return read_a_map(head, "map", rest); }
+static hone_status read_image(hone_kernel_head *head, const char *rest) { return read_a_map(head, "image", rest); }
+
 // "x; y; z" with y and z optional.
 static hone_status read_grid(hone_kernel_head *head, const char *rest)
 {
@@ -124,6 +135,7 @@ ONE_LINE(registers)
 static const struct { const char *word; line_reader *read; } words[] = {
     {"kernel", read_kernel}, {"form", read_form}, {"dtype", read_dtype}, {"arch", read_arch}, {"machine", read_machine},
     {"include", read_include}, {"param", read_param}, {"let", read_let}, {"require", read_require}, {"define", read_define}, {"arg", read_arg}, {"real", read_real},
+    {"map", read_map}, {"image", read_image},
     {"grid", read_grid}, {"block", read_block}, {"early", read_early}, {"shared", read_shared}, {"cluster", read_cluster}, {"workspace", read_workspace},
     {"macs", read_macs}, {"rate", read_rate}, {"bytes", read_bytes}, {"latency", read_latency}, {"registers", read_registers},
 };

@@ -6,6 +6,7 @@
 
 #include "kernels/nvrtc_expr_priv.h"
 #include "kernels/source.h"
+#include "kernels/tensor_map.h"
 
 #define HONE_HEAD_LINES 48
 
@@ -29,6 +30,8 @@ typedef struct hone_kernel_head {
     hone_range params[HONE_PARAMS_MAX];
     hone_head_line lets[16];           // variables made of others, in order
     hone_head_line requires[HONE_HEAD_LINES], defines[HONE_HEAD_LINES], args[HONE_HEAD_LINES], reals[8];
+    int n_maps;
+    hone_head_line maps[HONE_MAPS_MAX];    // tensor maps of operands; the name is "map" or "image"
     hone_head_line grid[3], block, shared, cluster, workspace;     // cluster: blocks along z
     hone_head_line macs, rate, bytes, latency, registers;          // of one block; for the estimate
 } hone_kernel_head;

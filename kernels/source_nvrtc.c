@@ -263,12 +263,15 @@ static hone_status nvrtc_space(const hone_problem *problem, const hone_target *t
 static hone_status nvrtc_valid(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target)
 {
     hone_launch launch;
+    hone_tensor_map maps[HONE_MAPS_MAX];
     size_t workspace_bytes;
+    int n_maps;
     hone_bound *bound = hone_alloc(sizeof *bound);
     if (!bound) return HONE_NO_MEMORY;
     hone_status status = hone_bound_init(problem, tactic, target, bound);
     if (!status) status = check_requires(bound);
     if (!status) status = hone_bound_launch(bound, &launch, &workspace_bytes);
+    if (!status) status = hone_bound_maps(bound, maps, &n_maps);
     hone_free(bound);
     return status;
 }
@@ -371,7 +374,8 @@ static double nvrtc_estimate(const hone_problem *problem, const hone_tactic *tac
     hone_launch launch;
     cost c;
     if (read_launch(problem, tactic, target, &launch, &c)) return 1e9;
-    return fmax(model_ns(&launch, &c, target), hone_roofline_ns(problem, target) + 2400);
+    double ns = model_ns(&launch, &c, target);
+    return fmax(ns, hone_roofline_ns(problem, target) + 2400) + ns / 256;      // where the traffic decides, the model still tells tactics apart
 }
 
 static hone_status nvrtc_describe(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_footprint *footprint)
@@ -393,6 +397,7 @@ static hone_status nvrtc_describe(const hone_problem *problem, const hone_tactic
 typedef struct runnable {
     hone_runnable base;
     hone_launch launch;
+    hone_tensor_map maps[HONE_MAPS_MAX];   // without addresses, which a launch brings
     hone_args args;                    // follows: what the machine code can, whatever today's text could
     void *image;                       // owned
     size_t image_bytes;
@@ -413,10 +418,17 @@ static hone_status runnable_wake(hone_runnable *base)
 static hone_status launch(const runnable *r, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, bool follows,
                           bool lets_next)
 {
-    _Alignas(8) unsigned char params[HONE_ARGS_BYTES];
+    _Alignas(64) unsigned char params[HONE_MAPS_MAX * HONE_MAP_BYTES + HONE_ARGS_BYTES];
+    hone_tensor_map maps[HONE_MAPS_MAX];
     hone_launch launch = r->launch;
+    const size_t maps_bytes = (size_t)launch.n_maps * HONE_MAP_BYTES;
+    for (int k = 0; k < launch.n_maps; k++) {
+        maps[k] = r->maps[k];
+        maps[k].base = operands[maps[k].operand];
+    }
+    launch.maps = maps;
     launch.params = params;
-    launch.params_bytes = hone_args_pack(&r->args, operands, outputs, workspace, lets_next, params);
+    launch.params_bytes = maps_bytes + hone_args_pack(&r->args, operands, outputs, workspace, lets_next, params + maps_bytes);
     launch.dependent = follows;
     return r->base.device->api->launch(r->base.device, stream, r->function, &launch);
 }
@@ -465,6 +477,7 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     hone_status status = bound ? hone_bound_init(problem, tactic, &device->target, bound) : HONE_NO_MEMORY;
     if (!status) status = hone_bound_text(bound, &text, &r->args);
     if (!status) status = hone_bound_launch(bound, &r->launch, &r->base.workspace_bytes);
+    if (!status) status = hone_bound_maps(bound, r->maps, &r->launch.n_maps);
     r->args.follows = memmem(artifact->data, artifact->size_bytes, follower, sizeof follower) != NULL;
     // Large blocks that start early crowd the processors that happen to be free: 3 us lost for each product of BERT-base at batch 1 (H100).
     // Their shared memory tells them, where the head does not say otherwise.

@@ -18,4 +18,7 @@ hone_status hone_bound_init(const hone_problem *problem, const hone_tactic *tact
 hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args);
 hone_status hone_bound_launch(const hone_bound *bound, hone_launch *launch, size_t *workspace_bytes);
 
+// The tensor maps that the kernel wants in front of its arguments, without addresses; HONE_DECLINED when the hardware has no such map.
+hone_status hone_bound_maps(const hone_bound *bound, hone_tensor_map maps[HONE_MAPS_MAX], int *n);
+
 #endif

@@ -4,7 +4,9 @@
 // whole warp, where the next one goes on. Asynchronous copies land as late as they may: when they are waited for. Shared memory begins as
 // NaNs. Loads outside the operands stop the program, and so does a load by a kernel that has not waited for the one before it. Products of
 // warpgroups read their tiles when they are issued and again when they are waited for: tiles that are late, or overwritten early, stop it
-// too, and so do ordinary writes that wgmma reads without a proxy fence.
+// too, and so do ordinary writes that wgmma reads without a proxy fence. The copy engine takes the tensor maps that the host would have encoded.
+// Its copies land when nobody can go on without one, or earlier by chance, in any order; a read or write of a place that one is on its way to
+// stops the program, and so does a copy to where wgmma still reads. Threads that all wait for each other are told at once.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -13,6 +15,8 @@
 #include <cstring>
 #include <map>
 #include <vector>
+
+#include "kernels/tensor_map.h"
 
 using std::isinf;
 using std::isnan;
@@ -69,13 +73,27 @@ struct emu_fiber {
     bool registers_fenced;
 };
 
-struct emu_cluster { int arrived = 0, members = 0; unsigned generation = 0; std::vector<emu_cta *> ctas; };
+// A barrier of the copy engine: arrivals of a phase, those still to come, bytes announced and not yet copied, phases that are over.
+struct emu_gate { unsigned arrivals, missing; int64_t bytes; unsigned phase; };
+
+// A copy on its way to every block of `blocks`: its box, 16 bytes after 16 as they lie in shared memory, and what arrives there (NULL: zeros).
+struct emu_parcel { unsigned barrier, blocks; std::vector<unsigned> places; std::vector<const unsigned char *> from; };
+
+struct emu_cluster {
+    int arrived = 0, members = 0;
+    unsigned generation = 0;
+    std::vector<emu_cta *> ctas;
+    std::vector<emu_parcel> parcels;
+};
 
 struct emu_cta {
     uint3 block;
     std::vector<unsigned char> smem;
     std::vector<int> reading;                      // of every 16 bytes: elements that products under way still read
     std::vector<unsigned short> unfenced;          // of every 16 bytes: 1 + the thread whose write wgmma does not see yet
+    std::vector<unsigned char> flying;             // of every 16 bytes: a copy is on its way to them
+    std::map<unsigned, emu_gate> gates;            // by address
+    int running = 0;                               // threads that have not ended
     int arrived = 0, members = 0;
     unsigned generation = 0;
     std::vector<emu_warp> warps;
@@ -103,6 +121,7 @@ asm(".text\n.type emu_switch,@function\nemu_switch:\n"
     "pop %r15\npop %r14\npop %r13\npop %r12\npop %rbx\npop %rbp\nret\n");
 
 static void emu_yield() { emu_switch(&emu_now->sp, emu_scheduler_sp); }
+static bool emu_moved;                             // some thread did something that another one may have waited for
 
 [[noreturn]] static void emu_stop(const char *what)
 {
@@ -113,6 +132,7 @@ static void emu_yield() { emu_switch(&emu_now->sp, emu_scheduler_sp); }
 template <typename B> static void emu_barrier(B &b)
 {
     unsigned generation = b.generation;
+    emu_moved = true;
     if (++b.arrived == b.members) {
         b.arrived = 0;
         b.generation++;
@@ -202,6 +222,7 @@ static unsigned char *emu_shared(unsigned address, int size)
 {
     if (address % size) emu_stop("a misaligned access to shared memory");
     if (address + size > emu_now->cta->smem.size()) emu_stop("an access outside the shared memory");
+    if (emu_now->cta->flying[address / 16]) emu_stop("an access to shared memory that a copy is on its way to");
     return hone_smem + address;
 }
 
@@ -417,6 +438,168 @@ template <int LEFT, int COUNT> HONE_FN void hone_wgmma_wait(float (&)[COUNT])
     }
 }
 
+// ---- barriers in shared memory
+
+HONE_FN void hone_barrier_init(unsigned barrier, unsigned arrivals)
+{
+    if (barrier % 8 || barrier + 8 > emu_now->cta->smem.size()) emu_stop("a barrier that does not lie in shared memory");
+    if (!emu_now->cta->gates.emplace(barrier, emu_gate{arrivals, arrivals, 0, 0}).second) emu_stop("a barrier is made twice");
+}
+HONE_FN void hone_barriers_made() { hone_fence_async(); }
+
+static emu_gate &emu_gate_at(emu_cta *cta, unsigned barrier)
+{
+    auto found = cta->gates.find(barrier);
+    if (found == cta->gates.end()) emu_stop("no barrier was made there");
+    if (!cta->running) emu_stop("a barrier of a block that has ended");
+    return found->second;
+}
+
+static void emu_end_phase(emu_gate &gate)
+{
+    if (gate.missing || gate.bytes) return;
+    gate.phase++;
+    gate.missing = gate.arrivals;
+}
+
+static void emu_arrive(emu_cta *cta, unsigned barrier, unsigned bytes)
+{
+    emu_gate &gate = emu_gate_at(cta, barrier);
+    if (!gate.missing) emu_stop("more arrivals than the barrier was made for");
+    gate.missing--;
+    gate.bytes += bytes;
+    emu_end_phase(gate);
+    emu_moved = true;
+}
+
+HONE_FN void hone_barrier_arrive(unsigned barrier) { emu_arrive(emu_now->cta, barrier, 0); }
+HONE_FN void hone_barrier_arrive_at(unsigned barrier, unsigned rank) { emu_arrive(emu_now->cta->cluster->ctas.at(rank), barrier, 0); }
+HONE_FN void hone_barrier_expect(unsigned barrier, unsigned bytes) { emu_arrive(emu_now->cta, barrier, bytes); }
+
+HONE_FN void hone_barrier_wait(unsigned barrier, unsigned parity)
+{
+    if (parity > 1) emu_stop("a parity that is neither 0 nor 1");
+    const emu_gate &gate = emu_gate_at(emu_now->cta, barrier);
+    while (gate.phase % 2 == parity) emu_yield();
+    emu_moved = true;
+}
+
+// ---- the copy engine
+
+struct hone_map { hone_tensor_map of; };
+struct hone_maps { hone_map a, b; };
+static hone_maps maps;
+#define HONE_MAPS_ARGS const hone_args &p
+
+HONE_FN void hone_prefetch(const hone_map &) {}
+template <int COUNT> HONE_FN void hone_registers_give() { static_assert(COUNT % 8 == 0 && COUNT >= 24 && COUNT <= 256, "setmaxnreg"); }
+template <int COUNT> HONE_FN void hone_registers_take() { static_assert(COUNT % 8 == 0 && COUNT >= 24 && COUNT <= 256, "setmaxnreg"); }
+
+// Row `row` of the box lies behind the one before; its 16-byte chunks are shuffled by the address bits 7 to 9. at: the row's first element, by axes.
+static void emu_add_row(emu_parcel &parcel, const hone_tensor_map &map, unsigned to, int row, const int64_t *at)
+{
+    const int per_chunk = 16 / map.element_bytes, chunks = map.box[0] / per_chunk;
+    int64_t offset = 0;
+    bool inside = true;
+    for (int k = 1; k < map.rank; k++) {
+        inside = inside && at[k] >= 0 && at[k] < map.dims[k];
+        offset += at[k] * map.strides[k];
+    }
+    for (int c = 0; c < chunks; c++) {
+        const int64_t x = at[0] + c * per_chunk;
+        const unsigned char *from = (const unsigned char *)map.base + (offset + x) * map.element_bytes;
+        unsigned place = to + row * chunks * 16 + c * 16;
+        if (chunks == 8) place ^= (place >> 7 & 7) << 4;
+        const bool wanted = inside && x >= 0 && x < map.dims[0];
+        if (wanted && x + per_chunk > map.dims[0]) emu_stop("a tensor map that ends within 16 bytes is not emulated");
+        if (wanted && (!emu_is_operand(from, 16) || (uintptr_t)from % 16)) emu_stop("a copy from outside the operands");
+        parcel.places.push_back(place);
+        parcel.from.push_back(wanted ? from : nullptr);
+    }
+}
+
+static void emu_send(emu_parcel &&parcel)
+{
+    emu_cluster *cluster = emu_now->cta->cluster;
+    if (!emu_now->waited) emu_stop("a copy before hone_follow");
+    for (size_t rank = 0; rank < cluster->ctas.size(); rank++) {
+        emu_cta *cta = cluster->ctas[rank];
+        if (!(parcel.blocks >> rank & 1)) continue;
+        emu_gate_at(cta, parcel.barrier);
+        for (unsigned place : parcel.places) {
+            if (place + 16 > cta->smem.size()) emu_stop("a copy to outside the shared memory");
+            if (cta->reading[place / 16]) emu_stop("a copy to a tile that wgmma may still read");
+            if (cta->unfenced[place / 16]) emu_stop("a copy to what was written without a proxy fence");
+            if (cta->flying[place / 16]++) emu_stop("two copies to one place");
+        }
+    }
+    if (parcel.blocks >> cluster->ctas.size()) emu_stop("a copy to a block that is not of the cluster");
+    cluster->parcels.push_back(std::move(parcel));
+    emu_moved = true;
+}
+
+static unsigned emu_own_block()
+{
+    const auto &ctas = emu_now->cta->cluster->ctas;
+    return 1u << (std::find(ctas.begin(), ctas.end(), emu_now->cta) - ctas.begin());
+}
+
+template <bool MANY, typename... X> HONE_FN void hone_copy(unsigned to, const hone_map &map, unsigned barrier, unsigned short blocks, X... coordinates)
+{
+    const hone_tensor_map &m = map.of;
+    const int64_t first[] = {coordinates...};
+    int64_t rows = 1;
+    if (m.is_image || (int)sizeof...(X) != m.rank) emu_stop("a copy of another kind than its map");
+    if (to % 128) emu_stop("a copy to a misaligned place");
+    for (int k = 1; k < m.rank; k++) rows *= m.box[k];
+    emu_parcel parcel = {barrier, MANY ? blocks : emu_own_block(), {}, {}};
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t at[5] = {first[0]}, rest = row;
+        for (int k = 1; k < m.rank; k++) at[k] = first[k] + rest % m.box[k], rest /= m.box[k];
+        emu_add_row(parcel, m, to, (int)row, at);
+    }
+    emu_send(std::move(parcel));
+}
+
+// PTX ISA, "Im2col mode": pixels follow each other along W, then H, then the images, within the bounding box, in the steps of the map.
+template <bool MANY> HONE_FN void hone_copy_pixels(unsigned to, const hone_map &map, unsigned barrier, unsigned short blocks, int c, int w, int h,
+                                                   int n, unsigned short right, unsigned short down)
+{
+    const hone_tensor_map &m = map.of;
+    if (!m.is_image || m.rank != 4) emu_stop("a copy of another kind than its map");
+    if (to % 128 || right > 255 || down > 255) emu_stop("a copy of pixels that the hardware does not know");
+    emu_parcel parcel = {barrier, MANY ? blocks : emu_own_block(), {}, {}};
+    for (int row = 0; row < m.box[1]; row++) {
+        const int64_t at[] = {c, w + right, h + down, n};
+        emu_add_row(parcel, m, to, row, at);
+        if ((w += m.steps[1]) <= m.dims[1] - 1 + m.upper[0]) continue;
+        w = m.lower[0];
+        if ((h += m.steps[2]) <= m.dims[2] - 1 + m.upper[1]) continue;
+        h = m.lower[1];
+        n++;
+    }
+    emu_send(std::move(parcel));
+}
+
+static void emu_land(emu_cluster &cluster, size_t which)
+{
+    emu_parcel parcel = std::move(cluster.parcels[which]);
+    cluster.parcels.erase(cluster.parcels.begin() + which);
+    for (size_t rank = 0; rank < cluster.ctas.size(); rank++) {
+        emu_cta *cta = cluster.ctas[rank];
+        if (!(parcel.blocks >> rank & 1)) continue;
+        for (size_t k = 0; k < parcel.places.size(); k++) {
+            unsigned char *at = cta->smem.data() + parcel.places[k];
+            if (parcel.from[k]) memcpy(at, parcel.from[k], 16);
+            else memset(at, 0, 16);
+            cta->flying[parcel.places[k] / 16] = 0;
+        }
+        emu_gate &gate = emu_gate_at(cta, parcel.barrier);
+        gate.bytes -= (int64_t)parcel.places.size() * 16;
+        emu_end_phase(gate);
+    }
+}
+
 HONE_FN float hone_shuffle_xor(float value, int mask)
 {
     float other;
@@ -457,21 +640,45 @@ static void emu_start(emu_fiber &f)
     f.registers_fenced = false;
 }
 
-static void emu_run_cluster(std::vector<emu_fiber> &fibers)
+static unsigned emu_chance()
 {
-    for (size_t left = fibers.size(), idle = 0; left;) {
+    static unsigned state = 1;
+    return (state = state * 1664525u + 1013904223u) >> 16;
+}
+
+// One copy lands: any, when there is no other way to go on, otherwise by chance.
+static void emu_deliver(emu_cluster &cluster)
+{
+    const size_t n = cluster.parcels.size();
+    if (!n && !emu_moved) emu_stop("all threads wait for each other");
+    if (n && (!emu_moved || emu_chance() % 8 == 0)) emu_land(cluster, emu_chance() % n);
+}
+
+// With copies about, warps fall behind by chance too.
+static void emu_run_cluster(std::vector<emu_fiber> &fibers, emu_cluster &cluster)
+{
+    for (size_t left = fibers.size(); left;) {
+        const bool has_gates = !cluster.ctas[0]->gates.empty();
+        const emu_warp *skipped = nullptr;
+        emu_moved = false;
         for (emu_fiber &f : fibers) {
-            if (f.done) continue;
+            if (f.lane == 0) skipped = has_gates && emu_chance() % 4 == 0 ? f.warp : nullptr;
+            if (f.warp == skipped) emu_moved = true;
+            if (f.done || f.warp == skipped) continue;
             emu_now = &f;
             emu_switch(&emu_scheduler_sp, f.sp);
-            if (f.done) left--, idle = 0;
+            if (!f.done) continue;
+            left--;
+            f.cta->running--;
+            emu_moved = true;
         }
-        if (idle++ > 10000000) emu_stop("no thread goes on");
+        emu_deliver(cluster);
     }
+    if (!cluster.parcels.empty()) emu_stop("the kernel ended before its copies");
 }
 
 extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                           bool follows, const void *const *operands, const size_t *sizes, int n_operands)
+                           bool follows, const void *const *operands, const size_t *sizes, int n_operands, const hone_tensor_map *tensor_maps, int n_maps)
 {
     static std::vector<emu_fiber> fibers;
     unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
@@ -480,6 +687,7 @@ extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigne
     emu_grid = {grid[0], grid[1], grid[2]};
     emu_block = {block[0], 1, 1};
     emu_ranges.clear();
+    for (int k = 0; k < n_maps; k++) (k ? maps.b : maps.a).of = tensor_maps[k];
     for (int k = 0; k < n_operands; k++) emu_ranges.push_back({(const unsigned char *)operands[k], sizes[k]});
     fibers.resize((size_t)span * threads);
     for (unsigned z = 0; z < grid[2]; z += span)
@@ -494,6 +702,8 @@ extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigne
                     cta.smem.assign(shared_bytes, 0xff);
                     cta.reading.assign(shared_bytes / 16 + 1, 0);
                     cta.unfenced.assign(shared_bytes / 16 + 1, 0);
+                    cta.flying.assign(shared_bytes / 16 + 1, 0);
+                    cta.running = (int)threads;
                     cta.members = (int)threads;
                     cta.warps.resize((threads + 31) / 32);
                     cta.cluster = &cluster;
@@ -508,6 +718,6 @@ extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigne
                         emu_start(f);
                     }
                 }
-                emu_run_cluster(fibers);
+                emu_run_cluster(fibers, cluster);
             }
 }

@@ -18,7 +18,7 @@
 enum { GUARD = 256, TACTICS_MAX = 4096 };
 
 typedef void launcher(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                      bool follows, const void *const *operands, const size_t *sizes, int n_operands);
+                      bool follows, const void *const *operands, const size_t *sizes, int n_operands, const hone_tensor_map *maps, int n_maps);
 
 typedef struct session {
     const char *folder, *kernel;
@@ -73,7 +73,7 @@ static void put_back(void)
 static int precompile(void)
 {
     char command[1024];
-    snprintf(command, sizeof command, COMPILER "-x c++-header -o %s/emulate.hpp.gch tests/emulate/emulate.hpp", s.folder);
+    snprintf(command, sizeof command, COMPILER "-I. -x c++-header -o %s/emulate.hpp.gch tests/emulate/emulate.hpp", s.folder);
     return system(command);
 }
 
@@ -90,7 +90,7 @@ static launcher *build(const hone_bound *bound, hone_args *args)
     fprintf(file, "#include \"emulate.hpp\"\n%s", hone_text_get(&text));
     fclose(file);
     hone_text_clear(&text);
-    snprintf(command, sizeof command, COMPILER "-I%s -Itests/emulate -shared -o %s/k%d.so %s", s.folder, s.folder, s.programs, path);
+    snprintf(command, sizeof command, COMPILER "-I%s -Itests/emulate -I. -shared -o %s/k%d.so %s", s.folder, s.folder, s.programs, path);
     if (system(command)) return NULL;
     snprintf(path, sizeof path, "%s/k%d.so", s.folder, s.programs);
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -134,9 +134,12 @@ static const char *run(const hone_tactic *tactic, double *worst)
     static hone_bound bound;
     hone_args args;
     hone_launch launch;
+    hone_tensor_map maps[HONE_MAPS_MAX];
     size_t workspace_bytes;
+    int n_maps;
     unsigned char *memory[HONE_OUTPUTS_MAX];
-    if (hone_bound_init(&s.problem, tactic, &s.target, &bound) || hone_bound_launch(&bound, &launch, &workspace_bytes)) return hone_error_text();
+    if (hone_bound_init(&s.problem, tactic, &s.target, &bound) || hone_bound_launch(&bound, &launch, &workspace_bytes) ||
+        hone_bound_maps(&bound, maps, &n_maps)) return hone_error_text();
     launcher *emu_launch = build(&bound, &args);
     if (!emu_launch) return "does not compile";
     void *outputs[HONE_OUTPUTS_MAX];
@@ -147,9 +150,10 @@ static const char *run(const hone_tactic *tactic, double *worst)
         memset(memory[k], 0xa5, size);
         outputs[k] = memory[k] + GUARD;
     }
+    for (int k = 0; k < n_maps; k++) maps[k].base = s.operands[maps[k].operand];
     hone_args_pack(&args, s.operands, outputs, NULL, true, params);
     emu_launch(params, launch.grid, launch.block, launch.cluster[2], launch.shared_bytes, args.follows, (const void *const *)s.operands, s.sizes,
-               s.problem.n_operands);
+               s.problem.n_operands, maps, n_maps);
     const char *why = compare(memory, worst);
     for (int k = 0; k < s.problem.n_out; k++) free(memory[k]);
     return why;

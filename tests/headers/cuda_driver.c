@@ -8,6 +8,7 @@
 SAME_SIZE(CUdevice);
 SAME_SIZE(CUdeviceptr);
 SAME_SIZE(CUuuid);
+SAME_SIZE(CUtensorMap);
 SAME_SIZE(CUlaunchAttributeValue);
 SAME_FIELD(CUlaunchAttributeValue, clusterDim);
 SAME_FIELD(CUlaunchAttributeValue, clusterDim.x);

@@ -15,7 +15,7 @@ static void reads_a_head(void **state)
 {
     static const char text[] = "// essay\n//! kernel thing 3\n//! form matmul\n//! dtype f16 bf16\n//! arch 90a\n//! machine more.cuh\n//! param bm 16 32\n//! param on 0 1\n"
                                "//! require bm > 16 || on\n//! define BM bm\n//! arg M m\n//! real EPS epsilon\n//! grid ceil(m, bm); 2\n//! block bm * 2\n"
-                               "//! shared 7\n//! macs 5\nint code;\n";
+                               "//! shared 7\n//! macs 5\n//! map 0; k, 1, 64; m, k, bm\n//! image 1; 64; bm\nint code;\n";
     static hone_kernel_head head;
     (void)state;
     assert_int_equal(hone_kernel_head_parse("thing.cu", text, &head), HONE_OK);
@@ -36,6 +36,10 @@ static void reads_a_head(void **state)
     assert_string_equal(head.grid[1].text, " 2");
     assert_string_equal(head.grid[2].text, "1");
     assert_string_equal(head.cluster.text, "1");
+    assert_int_equal(head.n_maps, 2);
+    assert_string_equal(head.maps[0].name, "map");
+    assert_string_equal(head.maps[0].text, "0; k, 1, 64; m, k, bm");
+    assert_string_equal(head.maps[1].name, "image");
     assert_ptr_equal(head.text, text);
 }
 
@@ -49,6 +53,7 @@ static void refuses_bad_heads(void **state)
         {"//! param bm\n", "has no values"},
         {"//! param bm 1 x\n", "bad values"},
         {"//! define X\n", "a name and an expression"},
+        {"//! map 0; m, 1, 64\n//! map 1; m, 1, 64\n//! image 2; 64; 64\n", "more than 2 such lines"},
         {"//! param a 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17\n", "bad values"},
     };
     static hone_kernel_head head;
@@ -79,6 +84,7 @@ static void heads_of_the_tree(void **state)
         const char *included = *heads[k].include ? hone_cuda_text_find(heads[k].include) : "";
         assert_non_null(included);
         if (*heads[k].machine) assert_non_null(hone_cuda_text_find(heads[k].machine));
+        if ((heads[k].n_maps == 2) != !strcmp(heads[k].machine, "tma_ptx.cuh")) fail_msg("%s: tma_ptx.cuh has two maps", heads[k].name);
         assert_null(strstr(included, "#include"));
         assert_true(strstr(heads[k].text, "hone_kernel(") || strstr(included, "hone_kernel("));
         if (!strstr(heads[k].text, "hone_follow(p)") && !strstr(included, "hone_follow(p)")) fail_msg("%s never calls hone_follow", heads[k].name);

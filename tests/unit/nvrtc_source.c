@@ -316,6 +316,8 @@ static task tasks[] = {
     {.arch = "sm_90", .text = "matmul a=f16:128x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_tile"},
     {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_wgmma"},
     {.arch = "sm_90", .text = "conv x=bf16:128x14x14x256:nhwc w=bf16:256x3x3x256:nhwc b=bf16:256 pad=1 | relu x=$0", .kernel = "conv_wgmma"},
+    {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x2304 | add a=$0 b=f16:2304", .kernel = "gemm_tma"},
+    {.arch = "sm_90", .text = "conv x=f16:64x14x14x256:nhwc w=f16:256x3x3x256:nhwc b=f16:256 pad=1 | relu x=$0", .kernel = "conv_tma"},
     {.arch = "sm_80", .text = "matmul a=f32:128x768 b=f32:768x3072 math=tf32", .kernel = "gemm_tile"},
     {.arch = "sm_90", .text = "matmul a=f32:512x512 b=f32:512x512", .kernel = "gemm_ffma"},
     {.arch = "sm_90", .text = "matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1", .kernel = "gemv_rows"},

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+// The body of products and convolutions on Hopper in which every warp has one trade. One thread fetches: it tells the copy engine (TMA) which
+// boxes of the operands to bring. Warpgroups of four warps multiply what has come (wgmma), and write the results.
+//
+// Between them lies a ring of STAGES places in shared memory, a place for one step of 64 along K. Each place has two barriers. `full` ends a
+// phase when the bytes of both tiles have landed; `empty` when all readers have left. The fetcher waits for `empty`, announces the bytes and
+// sends for them; the readers wait for `full`, multiply, and leave. Nobody meets anybody else, so the copies of the next tile's first steps
+// run while the results of this one are written, and no thread computes addresses.
+//
+// A block is resident as long as the kernel runs and walks over the tiles: tile blockIdx.x, then gridDim.x further, and so on. Its warpgroups
+// share each tile, 64 * MT rows each; or, PINGPONG, take turns at whole tiles: one writes its results while the other one multiplies. It may not
+// look at the ring before the one ahead of it has seen all of its own steps: a barrier tells two neighbouring phases apart, not three.
+//
+// The two blocks of a cluster work on tiles side by side (CM: one below the other, CN: beside it). The operand that they share comes once from
+// the L2: each sends for half of it, and for both. So a place may be filled again only when the readers of both blocks have left it.
+//
+// SPLITS blocks of a cluster divide K of one tile among them instead, for products with few tiles; each then adds up a part of the rows.
+//
+// Rows of tiles are 128 bytes under the 128-byte swizzle, which the copy engine writes and wgmma reads (wgmma.cuh says how they lie): 64
+// elements along K, or blocks of 64 along M or N.
+
+#define BLOCK_BYTES 8192                       // 64 rows along K, or 64 steps of K along M or N
+#define A_BYTES (BM * 128)
+#define B_BYTES (BN * 128)
+#define STAGE_BYTES (A_BYTES + B_BYTES)
+#define CLUSTER (CM * CN)
+#define READERS (PINGPONG ? 1 : CONSUMERS)     // warpgroups that read a place
+#define MT (BM / 64 / READERS)
+#define C_PITCH (BN + 8)                       // floats of a row of a whole tile of sums, where blocks exchange them
+static_assert(CLUSTER <= 2 && (SPLITS == 1 || (CLUSTER == 1 && !PINGPONG)), "blocks share an operand, or a tile");
+static_assert(BM % (64 * READERS) == 0 && BN % 64 == 0 && MT >= 1 && (CHUNK == 64 || CHUNK == 32), "whole warpgroups");
+static_assert(STAGES >= 2 && STAGES <= 8 && BARRIERS % 8 == 0, "barriers for eight places");
+
+HONE_FN unsigned full_barrier(unsigned smem, unsigned place) { return smem + BARRIERS + place * 16; }
+HONE_FN unsigned empty_barrier(unsigned smem, unsigned place) { return full_barrier(smem, place) + 8; }
+HONE_FN unsigned turn_barrier(unsigned smem, unsigned group) { return smem + BARRIERS + 128 + group * 8; }
+
+// Where in the ring a thread is. The parity is that of the phase that the next full place ends.
+struct ring {
+    unsigned place, parity;
+    HONE_FN void advance(unsigned by)
+    {
+        place += by;
+        if (by == 1 ? place == STAGES : place >= STAGES) {
+            parity ^= by == 1 ? 1 : place / STAGES & 1;
+            place = by == 1 ? 0 : place % STAGES;
+        }
+    }
+};
+
+// ---- tiles
+
+struct tile_at { int m, n, batch; };           // first row and column
+
+// Tiles that are worked on at the same time should share rows of A and columns of B in the L2: they go in bands of BAND rows of (clusters of)
+// tiles. A tile may lie outside of the result, beside another of its cluster.
+HONE_FN tile_at locate(const hone_args &p, int tile)
+{
+    const int tiles_m = (M + BM * CM - 1) / (BM * CM), tiles_n = (N + BN * CN - 1) / (BN * CN);
+    const int rank = CLUSTER > 1 ? blockIdx.z : 0, batch = BATCHED ? tile / (tiles_m * tiles_n) : 0;
+    tile -= batch * tiles_m * tiles_n;
+    const int band = tile / (BAND * tiles_n), rows = min(BAND, tiles_m - band * BAND), in_band = tile - band * BAND * tiles_n;
+    return {((band * BAND + in_band % rows) * CM + (CM > 1 ? rank : 0)) * BM, (in_band / rows * CN + (CN > 1 ? rank : 0)) * BN, batch};
+}
+
+HONE_FN int tile_count(const hone_args &p)
+{
+    return (M + BM * CM - 1) / (BM * CM) * ((N + BN * CN - 1) / (BN * CN)) * BATCH;
+}
+
+// ---- fetching. `part` of a tile that CN (A) or CM (B) blocks share is fetched by each, for all of them.
+
+template <bool MANY, bool K_INNER, int SIDE, int PARTS>
+HONE_FN void fetch_matrix(const hone_map &map, unsigned to, unsigned barrier, unsigned part, int side, int k, int inner, int outer)
+{
+    constexpr int ROWS = (K_INNER ? SIDE : 64) / PARTS;
+#pragma unroll
+    for (int block = 0; block < (K_INNER ? 1 : SIDE / 64); block++) {
+        const unsigned at = to + block * BLOCK_BYTES + part * ROWS * 128;
+        const int x = K_INNER ? k : side + block * 64, y = (K_INNER ? side : k) + part * ROWS;
+        if constexpr (BATCHED) hone_copy<MANY>(at, map, barrier, 3, x, y, inner, outer);
+        else hone_copy<MANY>(at, map, barrier, 3, x, y);
+    }
+}
+
+#if CONV
+#define ALL_STEPS (KER_H * KER_W * CHUNKS)
+// A step of K is a tap of the filter and 64 channels. The copy engine gathers output pixels m, m + 1... as the tap meets them.
+struct fetcher {
+    int w, h, image, n, c, right, down;
+
+    HONE_FN void start(const hone_args &p, const tile_at &at, unsigned part, int step)
+    {
+        const int m = at.m + part * (BM / CN), tap = step / CHUNKS;
+        image = m / (OUT_H * OUT_W);
+        const int pixel = m - image * (OUT_H * OUT_W);
+        h = pixel / OUT_W * STRIDE_H - PAD_H;
+        w = pixel % OUT_W * STRIDE_W - PAD_W;
+        n = at.n;
+        c = (step - tap * CHUNKS) * 64;
+        down = tap / KER_W;
+        right = tap - down * KER_W;
+    }
+
+    HONE_FN void fetch(const hone_maps &maps, const hone_args &p, unsigned to, unsigned barrier, unsigned part_a, unsigned part_b)
+    {
+        hone_copy_pixels<(CN > 1)>(to + part_a * (A_BYTES / CN), maps.a, barrier, 3, c, w, h, image, right * DIL_W, down * DIL_H);
+        hone_copy<(CM > 1)>(to + A_BYTES + part_b * (B_BYTES / CM), maps.b, barrier, 3, c, down * KER_W + right, n + part_b * (BN / CM));
+        c += 64;
+        if (c >= CHUNKS * 64) {
+            c = 0;
+            if (++right == KER_W) right = 0, down++;
+        }
+    }
+};
+#else
+#define ALL_STEPS ((K + 63) / 64)
+struct fetcher {
+    int m, n, k, a_inner, a_outer, b_inner, b_outer;
+
+    HONE_FN void start(const hone_args &p, const tile_at &at, unsigned, int step)
+    {
+        m = at.m, n = at.n, k = step * 64;
+        if (BATCHED) {
+            const int outer = at.batch / BATCH_INNER, inner = at.batch - outer * BATCH_INNER;
+            a_inner = A_INNER ? inner : 0, a_outer = A_OUTER ? outer : 0;
+            b_inner = B_INNER ? inner : 0, b_outer = B_OUTER ? outer : 0;
+        }
+    }
+
+    HONE_FN void fetch(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part_a, unsigned part_b)
+    {
+        fetch_matrix<(CN > 1), A_K, BM, CN>(maps.a, to, barrier, part_a, m, k, a_inner, a_outer);
+        fetch_matrix<(CM > 1), B_K, BN, CM>(maps.b, to + A_BYTES, barrier, part_b, n, k, b_inner, b_outer);
+        k += 64;
+    }
+};
+#endif
+
+// All of the block's steps, tile after tile. The first STAGES waits find places that nobody has used.
+HONE_FN void produce(const hone_maps &maps, const hone_args &p, unsigned smem, int first, int steps)
+{
+    const unsigned part_a = CN > 1 ? blockIdx.z : 0, part_b = CM > 1 ? blockIdx.z : 0;
+    ring at = {0, 1};
+    fetcher fetcher;
+    for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x) {
+        fetcher.start(p, locate(p, tile), part_a, first);
+        for (int step = 0; step < steps; step++, at.advance(1)) {
+            hone_barrier_wait(empty_barrier(smem, at.place), at.parity);
+            hone_barrier_expect(full_barrier(smem, at.place), STAGE_BYTES);
+            fetcher.fetch(maps, p, smem + at.place * STAGE_BYTES, full_barrier(smem, at.place), part_a, part_b);
+        }
+    }
+}
+
+// ---- multiplying
+
+// What the tensor cores are told of a tile: its address, the bytes between its 64-wide blocks (rows along M or N only), the bytes from 8 rows to
+// the next 8, and the swizzle.
+HONE_FN u64 describe(unsigned address)
+{
+    return (u64)((address & 0x3ffff) >> 4) | (u64)(BLOCK_BYTES >> 4) << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
+}
+
+struct sums {
+    float acc[MT][BN / 2];
+
+    HONE_FN void clear()
+    {
+#pragma unroll
+        for (int i = 0; i < MT * BN / 2; i++) acc[i / (BN / 2)][i % (BN / 2)] = 0;
+    }
+
+    // One step: 16 of K are 32 bytes of a row, or 16 rows. a: this warpgroup's rows.
+    HONE_FN void multiply(unsigned a, unsigned b)
+    {
+        hone_wgmma_fence();
+#pragma unroll
+        for (int step = 0; step < 4; step++) {
+            const u64 right = describe(b + step * (B_K ? 32 : 16 * 128));
+#pragma unroll
+            for (int i = 0; i < MT; i++)
+                hone_wgmma<IS_BF16, !A_K, !B_K>(acc[i], describe(a + i * BLOCK_BYTES + step * (A_K ? 32 : 16 * 128)), right);
+        }
+        hone_wgmma_commit();
+    }
+
+    template <int LEFT> HONE_FN void wait()
+    {
+#pragma unroll
+        for (int i = 0; i < MT; i++) hone_wgmma_wait<LEFT>(acc[i]);
+    }
+};
+
+// This warp has read the place for the last time. The fetchers that fill it may be two.
+HONE_FN void leave(unsigned smem, unsigned place)
+{
+    const unsigned lane = threadIdx.x & 31;
+    if (CLUSTER > 1) {
+        if (lane < CLUSTER) hone_barrier_arrive_at(empty_barrier(smem, place), lane);
+    } else {
+        if (lane == 0) hone_barrier_arrive(empty_barrier(smem, place));
+    }
+}
+
+// One step's products run while the next step is waited for; when it has been issued too, those of the first are awaited and its place is left.
+HONE_FN void multiply_tile(sums &sums, unsigned smem, ring &at, int steps)
+{
+    const unsigned rows = PINGPONG ? 0 : threadIdx.x / 128 * MT * BLOCK_BYTES;
+    unsigned before = 0;
+    sums.clear();
+    for (int step = 0; step < steps; step++, at.advance(1)) {
+        hone_barrier_wait(full_barrier(smem, at.place), at.parity);
+        sums.multiply(smem + at.place * STAGE_BYTES + rows, smem + at.place * STAGE_BYTES + A_BYTES);
+        sums.wait<1>();
+        if (step > 0) leave(smem, before);
+        before = at.place;
+    }
+    if (PINGPONG && (threadIdx.x & 31) == 0) hone_barrier_arrive(turn_barrier(smem, threadIdx.x / 128 ^ 1));
+    sums.wait<0>();
+    if (steps > 0) leave(smem, before);
+}
+
+// ---- results
+
+// V neighbours, summed over the blocks of the cluster. Of eight floats every second group of four lanes takes the upper half first: no two lanes
+// meet in a bank.
+template <int V, int BLOCKS> HONE_FN void take(unsigned at, bool swapped, float (&x)[V])
+{
+    if constexpr (V < 4) {
+        static_assert(BLOCKS == 1, "a cluster exchanges 16 bytes at once");
+#pragma unroll
+        for (int e = 0; e < V; e++) x[e] = __uint_as_float(hone_lds4(at + 4 * e));
+    } else {
+#pragma unroll
+        for (int half = 0; half < V / 4; half++) {
+            const int k = V == 8 && swapped ? 1 - half : half;
+            float4 sum = make_float4(0, 0, 0, 0);
+#pragma unroll
+            for (int rank = 0; rank < BLOCKS; rank++) {
+                float4 part;
+                if constexpr (BLOCKS == 1) part = hone_lds16(at + k * 16);
+                else part = hone_cluster_lds16(at + k * 16, rank);
+                sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
+            }
+            x[4 * half] = sum.x, x[4 * half + 1] = sum.y, x[4 * half + 2] = sum.z, x[4 * half + 3] = sum.w;
+        }
+        if constexpr (V == 8) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const float low = swapped ? x[e + 4] : x[e];
+                x[e + 4] = swapped ? x[e] : x[e + 4];
+                x[e] = low;
+            }
+        }
+    }
+}
+
+// A warp's 16 rows, CHUNK columns at a time, go through shared memory of its own: from the two columns that a lane has of a row to TV neighbours
+// for the tail. The eight columns at block c of row r lie at c ^ r (modulo the blocks of a row), so that neither way meets in a bank.
+HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, const tile_at &at)
+{
+    constexpr int LPR = CHUNK / TV, PITCH = CHUNK * 4, MASK = CHUNK / 8 - 1;       // lanes of a row, its bytes, its last block
+    const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32, own = smem + STAGES * STAGE_BYTES + warp * 16 * PITCH;
+#pragma unroll
+    for (int i = 0; i < MT; i++) {
+        const int m0 = at.m + ((PINGPONG ? 0 : warp / 4 * MT) + i) * 64 + warp % 4 * 16;
+#pragma unroll
+        for (int chunk = 0; chunk < BN / CHUNK; chunk++) {
+            const int n0 = at.n + chunk * CHUNK;
+            if (m0 >= M || n0 >= N) continue;
+#pragma unroll
+            for (int j = 0; j < CHUNK / 8; j++) {
+                const unsigned to = own + lane / 4 * PITCH + (j ^ lane / 4 & MASK) * 32 + (lane & 3) * 8;
+                const int first = chunk * (CHUNK / 2) + j * 4;
+                hone_sts8f(to, sums.acc[i][first], sums.acc[i][first + 1]);
+                hone_sts8f(to + 8 * PITCH, sums.acc[i][first + 2], sums.acc[i][first + 3]);
+            }
+            hone_sync_warp();
+#pragma unroll TAIL_UNROLL
+            for (int item = lane; item < 16 * LPR; item += 32) {
+                const int row = item / LPR, col = item % LPR * TV, m = m0 + row, n = n0 + col;
+                if (m < M && n < N) {
+                    float x[TV];
+                    take<TV, 1>(own + row * PITCH + (col / 8 ^ row & MASK) * 32 + col % 8 * 4, item >> 2 & 1, x);
+                    hone_tail(p, x, (unsigned)(m + at.batch * M), (unsigned)n);
+                }
+            }
+            hone_sync_warp();
+        }
+    }
+}
+
+HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
+{
+    const unsigned group = threadIdx.x / 128;
+    ring at = {0, 0};
+    unsigned turn = 0;
+    for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x, turn++) {
+        if (PINGPONG && turn % 2 != group) {
+            at.advance(steps);
+            continue;
+        }
+        // The first of all turns waits for nobody: the phase before a barrier's first counts as over.
+        if (PINGPONG) hone_barrier_wait(turn_barrier(smem, group), turn / 2 % 2 ^ group ^ 1);
+        multiply_tile(sums, smem, at, steps);
+        if (SPLITS == 1) store_tile(p, sums, smem, locate(p, tile));
+    }
+}
+
+#if SPLITS > 1
+// The ring is done with: the tile's sums take its place, and each block adds up a part of the rows over all. Called by all threads.
+HONE_FN void exchange(const hone_args &p, const sums &sums, unsigned smem)
+{
+    constexpr int ROWS = BM / SPLITS, LPR = BN / TV;
+    const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
+    const bool has_sums = threadIdx.x < CONSUMERS * 128;
+    const tile_at at = locate(p, blockIdx.x);
+    __syncthreads();
+    if (has_sums) {
+#pragma unroll
+        for (int i = 0; i < MT; i++) {
+            const unsigned row = (warp / 4 * MT + i) * 64 + warp % 4 * 16 + lane / 4;
+#pragma unroll
+            for (int j = 0; j < BN / 8; j++) {
+                const unsigned to = smem + (row * C_PITCH + j * 8 + (lane & 3) * 2) * 4;
+                hone_sts8f(to, sums.acc[i][j * 4], sums.acc[i][j * 4 + 1]);
+                hone_sts8f(to + 8 * C_PITCH * 4, sums.acc[i][j * 4 + 2], sums.acc[i][j * 4 + 3]);
+            }
+        }
+    }
+    hone_cluster_sync();
+#pragma unroll TAIL_UNROLL
+    for (int item = threadIdx.x; item < ROWS * LPR && has_sums; item += CONSUMERS * 128) {
+        const int row = (int)blockIdx.z * ROWS + item / LPR, col = item % LPR * TV, m = at.m + row, n = at.n + col;
+        if (m < M && n < N) {
+            float x[TV];
+            take<TV, SPLITS>(smem + (row * C_PITCH + col) * 4, item >> 2 & 1, x);
+            hone_tail(p, x, (unsigned)(m + at.batch * M), (unsigned)n);
+        }
+    }
+    hone_cluster_sync();                       // no block may leave while others read its shared memory
+}
+#endif
+
+HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
+{
+    const unsigned smem = hone_shared_address(hone_smem);
+    const int all = ALL_STEPS, each = (all + SPLITS - 1) / SPLITS;
+    const int first = SPLITS > 1 ? (int)blockIdx.z * each : 0, steps = max(0, min(all - first, each));
+    sums sums;
+    if (threadIdx.x == CONSUMERS * 128) hone_prefetch(maps.a), hone_prefetch(maps.b);
+    if (threadIdx.x == 0) {
+        for (unsigned place = 0; place < STAGES; place++) {
+            hone_barrier_init(full_barrier(smem, place), 1);
+            hone_barrier_init(empty_barrier(smem, place), READERS * 4 * CLUSTER);
+        }
+        for (unsigned group = 0; group < 2 && PINGPONG; group++) hone_barrier_init(turn_barrier(smem, group), 4);
+        hone_barriers_made();
+    }
+    hone_sync_warp();
+    if (CLUSTER > 1) hone_cluster_sync();      // others arrive at these barriers too
+    else __syncthreads();
+    hone_follow(p);
+    if (threadIdx.x >= CONSUMERS * 128) {
+        if constexpr (GIVES) hone_registers_give<GIVES>();
+        if (threadIdx.x == CONSUMERS * 128) produce(maps, p, smem, first, steps);
+        hone_sync_warp();
+    } else {
+        if constexpr (GIVES) hone_registers_take<TAKES>();
+        consume(p, sums, smem, steps);
+    }
+#if SPLITS > 1
+    exchange(p, sums, smem);
+#endif
+    if (CLUSTER > 1) hone_cluster_sync();      // no block may leave while others copy to it and arrive at its barriers
+    else if (CONSUMERS == 3) __syncthreads();  // for the compiler alone: with two exits it spills (NVRTC 13.0)
+}
