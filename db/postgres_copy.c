@@ -31,7 +31,7 @@ const hone_shared_table hone_shared_tables[] = {
     {"device", "number"}, {"toolchain", "number"}, {"toolchain_library", "toolchain"}, {"problem", "number"}, {"tactic", "number"},
     {"run", "number"}, {"run_private", "run"}, {"measurement", "number"}, {"sample", "measurement"}, {"coverage", "number"},
     {"network", "number"}, {"network_problem", "number"}, {"plan", "number"}, {"plan_step", "number"}, {"calibration", "number"},
-    {"artifact", "number"}, {"batch", "number"}, {"ruling", "number"}, {"quarantine", "number"}, {"owner", NULL}, {"standing", NULL}, {"hidden", NULL},
+    {"artifact", "number"}, {"batch", "number"}, {"ruling", "number"}, {"quarantine", "number"}, {"recheck", "number"}, {"owner", NULL}, {"standing", NULL}, {"hidden", NULL},
 };
 const int hone_shared_table_count = (int)(sizeof hone_shared_tables / sizeof *hone_shared_tables);
 

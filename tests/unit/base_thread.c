@@ -2,6 +2,7 @@
 #include "base/thread.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,19 +86,23 @@ static void several_callers(void **state)
     for (int i = 0; i < 4; i++) assert_int_equal(bad[i], 0);
 }
 
-static void sleep_a_little(void *user, int64_t begin, int64_t end, int worker)
+// Each waits for the others, so one after the other they would wait in vain.
+static void wait_for_the_others(void *user, int64_t begin, int64_t end, int worker)
 {
-    (void)user, (void)begin, (void)end, (void)worker;
-    hone_sleep_ns(20000000);
+    atomic_int *arrived = user;
+    int64_t give_up_ns = hone_clock_ns() + 10000000000;
+    (void)begin, (void)end, (void)worker;
+    atomic_fetch_add(arrived, 1);
+    while (atomic_load(arrived) % 100 < 4 && hone_clock_ns() < give_up_ns) hone_sleep_ns(1000000);
+    if (atomic_load(arrived) % 100 == 4) atomic_fetch_add(arrived, 100);
 }
 
 static void runs_at_the_same_time(void **state)
 {
-    int64_t start_ns = hone_clock_ns();
+    atomic_int arrived = 0;
     (void)state;
-    hone_parallel(4, 1, 4, sleep_a_little, NULL);
-    int64_t spent_ns = hone_clock_ns() - start_ns;
-    assert_true(spent_ns >= 20000000 && spent_ns < 75000000);
+    hone_parallel(4, 1, 4, wait_for_the_others, &arrived);
+    assert_int_equal(atomic_load(&arrived), 404);
     hone_sleep_ns(2000000);      // workers fall asleep and must wake again
     assert_true(check_loop(COUNT, 1, 4));
 }
