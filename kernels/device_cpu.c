@@ -194,10 +194,20 @@ static hone_status copy_body(const void *args)
     return HONE_OK;
 }
 
+enum { FILL_GRAIN = 1 << 20 };
+
+static void fill_part(void *user, int64_t begin, int64_t end, int worker)
+{
+    const transfer *t = user;
+    (void)worker;
+    memset((char *)t->to + begin, t->byte, (size_t)(end - begin));
+}
+
+// By all cores: what is written to evict caches then evicts each core's own as well, and takes less time.
 static hone_status fill_body(const void *args)
 {
     const transfer *t = args;
-    memset(t->to, t->byte, t->size_bytes);
+    hone_parallel((int64_t)t->size_bytes, FILL_GRAIN, t->size_bytes > FILL_GRAIN ? hone_cpu_count() : 1, fill_part, (void *)(uintptr_t)t);
     return HONE_OK;
 }
 
