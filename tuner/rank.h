@@ -15,6 +15,8 @@ hone_status hone_ranking_parse(const char *text, hone_ranking **ranking);
 hone_status hone_ranking_read(const char *path, hone_ranking **ranking);
 // The one that came with the program (beside it, or in ../share/hone): HONE_MISS when there is none.
 hone_status hone_ranking_find(hone_ranking **ranking);
+// What a user chose: a file, "none", or "" for the one that came with the program, which may be missing or of another hone. *ranking may be NULL.
+hone_status hone_ranking_choose(const char *word, hone_ranking **ranking);
 void hone_ranking_free(hone_ranking *ranking);         // NULL is legal
 
 // Whether it has seen this kernel in this version; of others its scores mean nothing.

@@ -69,6 +69,11 @@ static void what_is_no_ranking_is_refused(void **state)
     }
     assert_int_not_equal(hone_ranking_read("/no/such/file", &ranking), HONE_OK);
     assert_int_equal(hone_ranking_find(&ranking), HONE_MISS);       // there is none beside the tests
+    assert_int_equal(hone_ranking_choose("", &ranking), HONE_OK);
+    assert_null(ranking);
+    assert_int_equal(hone_ranking_choose("none", &ranking), HONE_OK);
+    assert_null(ranking);
+    assert_int_not_equal(hone_ranking_choose("/no/such/file", &ranking), HONE_OK);
 }
 
 // Whatever a byte is changed to, it is refused or it scores: no walk leaves its tree.
