@@ -40,7 +40,7 @@ typedef struct hone_lesson {           // what to learn from; starts zeroed
 typedef bool (*hone_lesson_skip)(void *user, const char *device, const char *problem);
 hone_status hone_lesson_add(hone_lesson *lesson, hone_store *store, hone_lesson_skip skip, void *user);
 // The text of a ranking; the same lesson makes the same bytes. HONE_NO_DEVICE says where XGBoost was looked for.
-hone_status hone_lesson_learn(hone_lesson *lesson, hone_text *text);
+hone_status hone_lesson_learn(const hone_lesson *lesson, hone_text *text);
 void hone_lesson_clear(hone_lesson *lesson);
 
 #endif
