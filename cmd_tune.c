@@ -21,7 +21,7 @@
 
 enum {
     FILES_MAX = 256, ROUNDS = 3, KEY_DEVICE = 256, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_WORKSPACE, KEY_TIME, KEY_SEED,
-    KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE, KEY_RECHECK, KEY_SPOT, KEY_SUSPEND
+    KEY_DRY, KEY_PROGRESS, KEY_JSON, KEY_COMPILE, KEY_RANKING, KEY_FLOOR, KEY_WARM, KEY_BUSY, KEY_VERBOSE, KEY_RECHECK, KEY_SPOT, KEY_SUSPEND
 };
 
 typedef struct network {
@@ -60,6 +60,7 @@ static const struct argp_option options[] = {
     {"shapes", KEY_SHAPES, "NAME:DIMS,...", 0, "Binds symbolic dims of networks: x:1x3x640x640", 0},
     {"effort", KEY_EFFORT, "WORD", 0, "lookup and estimate run nothing; quick, full, exhaustive (default quick)", 0},
     {"sources", KEY_SOURCES, "LIST", 0, "Only these tactic sources: cpu,ref", 0},
+    {"ranking", KEY_RANKING, "FILE", 0, "Learned order of trial, of `hone rank train`, or none (default: the one that came with the program)", 0},
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Refuse tactics that need more scratch memory; K, M and G are understood", 0},
     {"time", KEY_TIME, "SECONDS", 0, "Stop then; the same command goes on where it stopped. m and h are understood", 0},
     {"seed", KEY_SEED, "N", 0, "Of random operands and orders (default: a new one, recorded)", 0},
@@ -150,6 +151,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
         {KEY_DEVICE, &asked->worker.device}, {KEY_PRECISION, &asked->precision}, {KEY_SHAPES, &asked->shapes},
+        {KEY_RANKING, &asked->worker.ranking},
     };
     const struct { int key; bool *to; } flags[] = {
         {KEY_DRY, &asked->dry_run}, {KEY_JSON, &asked->json}, {KEY_COMPILE, &asked->compile_only}, {KEY_WARM, &asked->worker.warm},
@@ -549,7 +551,7 @@ static hone_status compile_all(request *asked)
     }
     HONE_TRY(list_networks(asked, spelling));
     HONE_TRY(gather(asked, &problems, &count));
-    HONE_TRY(hone_tune_compile(&target, asked->worker.sources, asked->worker.effort, problems, count, hone_cpu_count(), &hone_cmd_stop, &compiled, &failed));
+    HONE_TRY(hone_tune_compile(&target, &asked->worker, problems, count, hone_cpu_count(), &hone_cmd_stop, &compiled, &failed));
     printf("%zu problems: %lld tactics compiled or found, %lld do not compile; %.1f s\n", count, (long long)compiled, (long long)failed,
            (double)(hone_clock_ns() - start_ns) / 1e9);
 out:

@@ -13,7 +13,7 @@
 #include "tuner/compiler.h"
 #include "tuner/worker.h"
 
-enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, KEY_TIMER, KEY_COMPILE, FIRST_FD = 10 };
+enum { KEY_DEVICE = 256, KEY_EFFORT, KEY_SEED, KEY_WORKSPACE, KEY_SOURCES, KEY_WARM, KEY_BUSY, KEY_TIMER, KEY_RANKING, KEY_COMPILE, FIRST_FD = 10 };
 
 #define FILE_BYTES_MAX ((rlim_t)256 << 20)      // what a tactic gone mad may write into any file
 
@@ -24,6 +24,7 @@ static const struct argp_option options[] = {
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Most scratch memory of a tactic; -1: any", 0},
     {"sources", KEY_SOURCES, "LIST", 0, "Tactic sources; empty: all", 0},
     {"timer", KEY_TIMER, "NAME", 0, "cupti, event, cpu; empty: the best there is", 0},
+    {"ranking", KEY_RANKING, "FILE", 0, "Learned order of trial; none; empty: the one that came with the program", 0},
     {"warm", KEY_WARM, 0, 0, "Time with a warm cache", 0},
     {"busy", KEY_BUSY, 0, 0, "Do not mind other work on the device", 0},
     {"compile", KEY_COMPILE, 0, 0, "Compile for the device of this spelling, run nothing", 0},
@@ -42,6 +43,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case KEY_COMPILE: return all->compiles = true, 0;
     case KEY_DEVICE: return asked->device = argument, 0;
+    case KEY_RANKING: return asked->ranking = argument, 0;
     case KEY_SOURCES: return asked->sources = argument, 0;
     case KEY_TIMER: return asked->timer = argument, 0;
     case KEY_SEED: return asked->seed = strtoull(argument, NULL, 10), 0;

@@ -156,6 +156,14 @@ hone_status hone_ranking_find(hone_ranking **ranking)
     return hone_path_shipped("ranking.txt", path, sizeof path) ? hone_ranking_read(path, ranking) : HONE_MISS;
 }
 
+hone_status hone_ranking_choose(const char *word, hone_ranking **ranking)
+{
+    *ranking = NULL;
+    if (*word) return strcmp(word, "none") ? hone_ranking_read(word, ranking) : HONE_OK;
+    if (hone_ranking_find(ranking)) *ranking = NULL;       // estimates order as well, only not as sharply
+    return HONE_OK;
+}
+
 void hone_ranking_free(hone_ranking *k)
 {
     if (!k) return;

@@ -15,6 +15,8 @@ hone_status hone_ranking_parse(const char *text, hone_ranking **ranking);
 hone_status hone_ranking_read(const char *path, hone_ranking **ranking);
 // The one that came with the program (beside it, or in ../share/hone): HONE_MISS when there is none.
 hone_status hone_ranking_find(hone_ranking **ranking);
+// What a user chose: a file, "none", or "" for the one that came with the program, which may be missing or of another hone. *ranking may be NULL.
+hone_status hone_ranking_choose(const char *word, hone_ranking **ranking);
 void hone_ranking_free(hone_ranking *ranking);         // NULL is legal
 
 // Whether it has seen this kernel in this version; of others its scores mean nothing.
@@ -38,7 +40,7 @@ typedef struct hone_lesson {           // what to learn from; starts zeroed
 typedef bool (*hone_lesson_skip)(void *user, const char *device, const char *problem);
 hone_status hone_lesson_add(hone_lesson *lesson, hone_store *store, hone_lesson_skip skip, void *user);
 // The text of a ranking; the same lesson makes the same bytes. HONE_NO_DEVICE says where XGBoost was looked for.
-hone_status hone_lesson_learn(hone_lesson *lesson, hone_text *text);
+hone_status hone_lesson_learn(const hone_lesson *lesson, hone_text *text);
 void hone_lesson_clear(hone_lesson *lesson);
 
 #endif

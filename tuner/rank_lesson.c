@@ -99,7 +99,7 @@ hone_status hone_lesson_add(hone_lesson *lesson, hone_store *store, hone_lesson_
 {
     gathering g = {.lesson = lesson, .store = store, .skip = skip, .user = user};
     hone_status status = hone_store_each_device(store, gather_device, &g);
-    qsort(lesson->items, lesson->n, sizeof *lesson->items, by_case);
+    if (!status) qsort(lesson->items, lesson->n, sizeof *lesson->items, by_case);
     return status;
 }
 

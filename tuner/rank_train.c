@@ -181,7 +181,7 @@ out:
     return status;
 }
 
-hone_status hone_lesson_learn(hone_lesson *lesson, hone_text *text)
+hone_status hone_lesson_learn(const hone_lesson *lesson, hone_text *text)
 {
     DMatrixHandle matrix = NULL;
     hone_status status = HONE_OK;

@@ -47,7 +47,7 @@ static void fill_words(const hone_supervisor_options *options, bool busy, words 
     snprintf(a->seed, sizeof a->seed, "%llu", (unsigned long long)o->seed);
     snprintf(a->workspace, sizeof a->workspace, "%lld", (long long)o->workspace_limit_bytes);
     const char *const all[] = {"hone", "worker", "--device", o->device, "--effort", a->effort, "--seed", a->seed, "--workspace", a->workspace,
-                               "--sources", o->sources, "--timer", o->timer ? o->timer : ""};
+                               "--sources", o->sources, "--timer", o->timer ? o->timer : "", "--ranking", o->ranking ? o->ranking : ""};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) a->argv[n++] = (char *)all[k];
     if (options->compiles) a->argv[n++] = "--compile";
     if (o->warm) a->argv[n++] = "--warm";

@@ -298,17 +298,18 @@ static void count_codes(hone_ahead *ahead, int64_t number, const char *problem, 
     hone_ahead_drop(ahead, number);
 }
 
-hone_status hone_tune_compile(const hone_target *target, const char *sources, hone_effort effort, const char *const *problems, size_t count,
+hone_status hone_tune_compile(const hone_target *target, const hone_worker_options *worker, const char *const *problems, size_t count,
                               int threads, const volatile sig_atomic_t *stop, int64_t *compiled, int64_t *failed)
 {
-    hone_ahead_options options = {.target = *target, .effort = effort, .threads = threads, .helpers = 1, .compile_only = true,
+    hone_ahead_options options = {.target = *target, .effort = worker->effort, .threads = threads, .helpers = 1, .compile_only = true,
                                   .compiles_apart = true};
     hone_ahead *ahead;
     hone_ranking *ranking;
     hone_status status = HONE_OK;
-    if (!hone_ranking_find(&ranking)) options.ranking = ranking;       // as the worker does
+    HONE_TRY(hone_ranking_choose(worker->ranking ? worker->ranking : "", &ranking));
+    options.ranking = ranking;
     snprintf(options.kind, sizeof options.kind, "%s", target->kind);
-    snprintf(options.sources, sizeof options.sources, "%s", sources);
+    snprintf(options.sources, sizeof options.sources, "%s", worker->sources);
     *compiled = *failed = 0;
     HONE_TRY(hone_ahead_new(&options, &ahead));
     size_t told = 0;

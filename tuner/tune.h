@@ -62,7 +62,7 @@ const hone_supervisor *hone_tune_get_device(const hone_tune *tune);       // kin
 void hone_tune_close(hone_tune *tune);
 
 // Compiles what tuning would compile into the cache, for a device that need not be here. *compiled, *failed count tactics.
-hone_status hone_tune_compile(const hone_target *target, const char *sources, hone_effort effort, const char *const *problems, size_t count,
+hone_status hone_tune_compile(const hone_target *target, const hone_worker_options *worker, const char *const *problems, size_t count,
                               int threads, const volatile sig_atomic_t *stop, int64_t *compiled, int64_t *failed);
 
 #endif

@@ -251,8 +251,7 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
                                 .threads = !is_apart ? 0 : cpus > 3 ? cpus - 2 : 1};
     snprintf(ahead.kind, sizeof ahead.kind, "%s", bench->device->api->kind);
     snprintf(ahead.sources, sizeof ahead.sources, "%s", options->sources);
-    // One that cannot be read is none: estimates order as well, only not as sharply.
-    if (hone_ranking_find(&bench->ranking)) bench->ranking = NULL;
+    HONE_TRY(hone_ranking_choose(options->ranking ? options->ranking : "", &bench->ranking));
     ahead.ranking = bench->ranking;
     HONE_TRY(hone_ahead_new(&ahead, &bench->ahead));
 out:

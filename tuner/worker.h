@@ -12,6 +12,7 @@
 typedef struct hone_worker_options {
     const char *device;                // "cpu", "cuda:0", "replay:FILE"
     const char *sources;               // words, "" for all
+    const char *ranking;               // a file, "none"; "" or NULL: the one that came with the program
     hone_effort effort;
     uint64_t seed;
     int64_t workspace_limit_bytes;     // -1: none

@@ -183,3 +183,12 @@ wait_rows() {
     run tune "$model" --db b.db --json
     [ "$(field candidates)" -eq 0 ]
 }
+
+@test "an order of trial can be chosen, and must be one" {
+    tune list --db a.db --ranking none
+    echo 'no ranking' >bad
+    run tune list --db b.db --ranking bad
+    [ "$status" -eq 7 ] && [[ $output == *"bad"*"line 1"* ]]
+    run tune list --db b.db --ranking no-such-file
+    [ "$status" -ne 0 ] && [[ $output == *no-such-file* ]]
+}

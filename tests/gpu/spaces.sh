@@ -5,12 +5,11 @@
 # tests/cases/fp16_shapes.txt hold 836 own tactics and at most 3,200 and 640 of the libraries': LIMIT (240 s) bounds each of the two parts.
 set -euo pipefail
 out=$1 list=${2:-tests/cases/fp16_shapes.txt} device=${3:-cuda:0}
-folder=$(mktemp -d "$PWD/${B:-build}/spaces-XXXXXX")      # from there the program finds the libraries, and no ranking: nothing is chosen by what is judged
+hone=${HONE:-build/hone} folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cp "${B:-build}/hone" "$folder/hone"
-part() { "$folder/hone" tune "$list" --db "$folder/spaces.db" --device "$device" --time "${LIMIT:-240}s" --seed 1 --progress plain --json "$@"; }
+part() { "$hone" tune "$list" --db "$folder/spaces.db" --device "$device" --time "${LIMIT:-240}s" --ranking none --seed 1 --progress plain --json "$@"; }
 part --sources nvrtc,cublaslt --effort exhaustive | tee "$folder/own.json"
 part --sources cudnn --effort full | tee "$folder/cudnn.json"
-"$folder/hone" db dump "$folder/spaces.db" -o "$out"
-"$folder/hone" rank replay "$out" --timed 16,32,64
+"$hone" db dump "$folder/spaces.db" -o "$out"
+"$hone" rank replay "$out" --timed 16,32,64
 ls -l "$out"

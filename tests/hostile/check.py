@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Holds what hone-hostile stored to what its tactics do: check.py HOSTILE.db GOOD.db SUMMARY.json QUICK.json ALL.json [GPU.db]"""
+"""Holds what hone-hostile stored to what its tactics do: check.py HOSTILE.db GOOD.db SUMMARY.json QUICK.json QUICK.db ALL.json [GPU.db]"""
 import collections
 import json
 import re
@@ -45,11 +45,13 @@ with_faults = statistics.median(m for _, _, verdict, m, _ in hostile if verdict 
 without = statistics.median(m for _, _, verdict, m, _ in good if verdict == "ok")
 check(abs(with_faults / without - 1) <= 0.02, f"times among faults are those of a run without: {with_faults:.0f} and {without:.0f} ns")
 GPU_VERDICTS = ["ok", "launch", "launch", "launch", "timeout", "timeout", "workspace", "wrong", "wrong", "unstable"]
-quick, everything = json.load(open(sys.argv[4])), json.load(open(sys.argv[5]))
+quick, everything = json.load(open(sys.argv[4])), json.load(open(sys.argv[6]))
 check(quick["lagging"] == 3 and everything["lagging"] == 0, "a library far behind is not searched further, unless all is asked for")
 check(quick["candidates"] == 2 and everything["candidates"] == 4, "its default competes all the same")
-if len(sys.argv) > 6:
-    for _, tactic, verdict, _, note in rows(sys.argv[6]):
+defaults = sorted(tactic for _, tactic, _, _, note in rows(sys.argv[5]) if note == "default")
+check(defaults == ["good.t@1 place=1000 fault=0", "laggard.t@1 place=1000 fault=0"], f"what is a library's default is remembered: {defaults}")
+if len(sys.argv) > 7:
+    for _, tactic, verdict, _, note in rows(sys.argv[7]):
         fault = int(re.search(r"fault=(\d+)", tactic).group(1))
         check(verdict == GPU_VERDICTS[fault], f"recorded on a GPU: {tactic} is {GPU_VERDICTS[fault]}, got {verdict} {note}")
 print(f"{summary['suspects']} tried again alone, {summary['workers']} workers, {summary['seconds']:.1f} s")

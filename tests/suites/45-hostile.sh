@@ -21,4 +21,4 @@ if [ -e tests/hostile/gpu.replay ]; then      # tests/hostile/record_gpu.sh
     "$hostile" tune "$out/gpu.list" --device replay:tests/hostile/gpu.replay --deadline-floor 0.3 --progress none --db "$out/gpu.db"
     gpu=("$out/gpu.db")
 fi
-python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json" "$out/quick.json" "$out/all.json" "${gpu[@]}"
+python3 tests/hostile/check.py "$out/hostile.db" "$out/good.db" "$out/summary.json" "$out/quick.json" "$out/quick.db" "$out/all.json" "${gpu[@]}"

@@ -69,6 +69,28 @@ static void what_is_no_ranking_is_refused(void **state)
     }
     assert_int_not_equal(hone_ranking_read("/no/such/file", &ranking), HONE_OK);
     assert_int_equal(hone_ranking_find(&ranking), HONE_MISS);       // there is none beside the tests
+    assert_int_equal(hone_ranking_choose("", &ranking), HONE_OK);
+    assert_null(ranking);
+    assert_int_equal(hone_ranking_choose("none", &ranking), HONE_OK);
+    assert_null(ranking);
+    assert_int_not_equal(hone_ranking_choose("/no/such/file", &ranking), HONE_OK);
+}
+
+// Whatever a byte is changed to, it is refused or it scores: no walk leaves its tree.
+static void changed_bytes_do_no_harm(void **state)
+{
+    static const char bytes[] = "0129 .-\nyntxe";
+    (void)state;
+    for (size_t k = 0; k + 1 < sizeof small; k++)
+        for (size_t b = 0; b + 1 < sizeof bytes; b++) {
+            char text[sizeof small];
+            hone_ranking *ranking;
+            memcpy(text, small, sizeof small);
+            text[k] = bytes[b];
+            if (hone_ranking_parse(text, &ranking)) continue;
+            assert_true(isfinite(score(ranking, "nvrtc.gemm_tile@1 bm=64")));
+            hone_ranking_free(ranking);
+        }
 }
 
 static void nobody_jumps_further_than_half_his_place(void **state)
@@ -228,7 +250,8 @@ static int set_up(void **state)
 int test_tuner_rank(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(trees_are_walked), cmocka_unit_test(what_is_no_ranking_is_refused), cmocka_unit_test(nobody_jumps_further_than_half_his_place),
+        cmocka_unit_test(trees_are_walked), cmocka_unit_test(what_is_no_ranking_is_refused), cmocka_unit_test(changed_bytes_do_no_harm),
+        cmocka_unit_test(nobody_jumps_further_than_half_his_place),
         cmocka_unit_test(a_ranking_moves_all_but_the_default), cmocka_unit_test(learning_repeats_and_ranks), cmocka_unit_test(nothing_to_learn_is_said),
     };
     return cmocka_run_group_tests_name("tuner_rank", tests, set_up, NULL);
