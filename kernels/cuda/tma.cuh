@@ -155,11 +155,11 @@ HONE_FN void produce(const hone_maps &maps, const hone_args &p, unsigned smem, i
 
 // ---- multiplying
 
-// What the tensor cores are told of a tile: its address, the bytes between its 64-wide blocks (rows along M or N only), the bytes from 8 rows to
-// the next 8, and the swizzle.
-HONE_FN u64 describe(unsigned address)
+// What the tensor cores are told of a tile: where it is in shared memory, in units of 16 bytes, the bytes between its 64-wide blocks (rows along M or
+// N only), the bytes from 8 rows to the next 8, and the swizzle.
+HONE_FN u64 describe(unsigned at)
 {
-    return (u64)((address & 0x3ffff) >> 4) | (u64)(BLOCK_BYTES >> 4) << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
+    return (u64)(1 << 30 | 1024 >> 4) << 32 | (BLOCK_BYTES >> 4 << 16 | at);
 }
 
 struct sums {
@@ -174,13 +174,14 @@ struct sums {
     // One step: 16 of K are 32 bytes of a row, or 16 rows. a: this warpgroup's rows.
     HONE_FN void multiply(unsigned a, unsigned b)
     {
+        const unsigned left = (a & 0x3ffff) / 16, right = (b & 0x3ffff) / 16;
         hone_wgmma_fence();
 #pragma unroll
         for (int step = 0; step < 4; step++) {
-            const u64 right = describe(b + step * (B_K ? 32 : 16 * 128));
 #pragma unroll
             for (int i = 0; i < MT; i++)
-                hone_wgmma<IS_BF16, !A_K, !B_K>(acc[i], describe(a + i * BLOCK_BYTES + step * (A_K ? 32 : 16 * 128)), right);
+                hone_wgmma<IS_BF16, !A_K, !B_K>(acc[i], describe(left + (i * BLOCK_BYTES + step * (A_K ? 32 : 16 * 128)) / 16),
+                                                describe(right + step * (B_K ? 32 : 16 * 128) / 16));
         }
         hone_wgmma_commit();
     }

@@ -680,7 +680,7 @@ static void emu_run_cluster(std::vector<emu_fiber> &fibers, emu_cluster &cluster
 extern "C" void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
                            bool follows, const void *const *operands, const size_t *sizes, int n_operands, const hone_tensor_map *tensor_maps, int n_maps)
 {
-    static std::vector<emu_fiber> fibers;
+    std::vector<emu_fiber> fibers;
     unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
     emu_args = args;
     emu_follows = follows;
