@@ -14,18 +14,6 @@ static hone_status find_norm(const hone_problem *problem, int *norm)
     return HONE_OK;
 }
 
-static hone_status set_vector(hone_formed *formed, int k, const char *number, const char *type)
-{
-    int operand;
-    hone_status status = hone_form_operand(formed, k, &operand);
-    if (status) return status;
-    hone_dtype dtype = operand < 0 ? HONE_F32 : formed->problem->operands[operand].dtype;
-    if (!hone_dtype_is_float(dtype) || dtype == HONE_F64) return hone_fail(HONE_DECLINED, "a scale of type %s", hone_dtype_name(dtype));
-    hone_vars_set(&formed->vars, number, operand);
-    hone_form_set_type(formed, type, dtype);
-    return HONE_OK;
-}
-
 static void set_product(hone_formed *formed, const hone_matmul *mm)
 {
     int64_t ldb = mm->trans_b ? mm->k : mm->n;
@@ -55,8 +43,8 @@ hone_status hone_form_ended(const hone_problem *problem, hone_formed *formed)
     formed->has_middle = true;
     status = hone_region_init(&formed->middle, problem, 1, norm, 0, ending->in[0], &domain, domain.rank - 1);
     formed->main = norm;
-    if (!status) status = set_vector(formed, 1, "in_scale", "SCALE_T");
-    if (!status) status = set_vector(formed, 2, "in_bias", "BIAS_T");
+    if (!status) status = hone_form_add_scale(formed, 1, "in_scale", "SCALE_T");
+    if (!status) status = hone_form_add_scale(formed, 2, "in_bias", "BIAS_T");
     if (!status) status = hone_form_add_tail(formed, 1);
     if (status) return status;
     while (formed->middle.vec < formed->tail.vec) formed->tail.vec /= 2;

@@ -14,17 +14,6 @@ static const hone_tensor *operand_at(const hone_problem *problem, int step, int 
     return given ? &problem->operands[ref->index] : NULL;
 }
 
-static hone_status set_vector(hone_formed *formed, int k, const char *number, const char *type)
-{
-    const hone_step *norm = &formed->problem->steps[NORM];
-    bool absent = k >= norm->call.n_in || norm->in[k].kind == HONE_REF_ABSENT;
-    const hone_tensor *v = operand_at(formed->problem, NORM, k);
-    if (!absent && (!v || !hone_dtype_is_float(v->dtype) || v->dtype == HONE_F64)) return hone_fail(HONE_DECLINED, "a scale that is no vector of floats");
-    hone_vars_set(&formed->vars, number, absent ? -1 : norm->in[k].index);
-    hone_form_set_type(formed, type, absent ? HONE_F32 : v->dtype);
-    return HONE_OK;
-}
-
 static void set_product(hone_formed *formed, const hone_tensor *x, const hone_matmul *mm)
 {
     int64_t m = hone_tensor_count(x) / mm->k, ldb = mm->trans_b ? mm->k : mm->n;
@@ -51,10 +40,11 @@ hone_status hone_form_normed(const hone_problem *problem, hone_formed *formed)
     if (x->rank < 2 || hone_call_int(&norm->call, "axis") != x->rank - 1 || hone_call_int(&product->call, "trans_a"))
         return hone_fail(HONE_DECLINED, "the norm is not along the rows of the product");
     hone_status status = hone_matmul_init(&product->call, &norm->out[0], w, &mm);
-    formed->main = PRODUCT;
     formed->dtype = x->dtype;
-    if (!status) status = set_vector(formed, 1, "in_scale", "SCALE_T");
-    if (!status) status = set_vector(formed, 2, "in_bias", "BIAS_T");
+    formed->main = NORM;
+    if (!status) status = hone_form_add_scale(formed, 1, "in_scale", "SCALE_T");
+    if (!status) status = hone_form_add_scale(formed, 2, "in_bias", "BIAS_T");
+    formed->main = PRODUCT;
     if (!status) status = hone_form_add_tail(formed, 1);
     if (status) return status;
     hone_form_set_real(formed, "epsilon", hone_call_real(&norm->call, "epsilon"));

@@ -48,6 +48,8 @@ const hone_tensor *hone_form_input(const hone_formed *formed, int k);          /
 int64_t hone_form_access_width(int64_t pitch, hone_dtype dtype);               // elements of one access of at most 16 bytes to rows of `pitch`
 // Both sides of a product must be operands of one type; their numbers become in_a and in_b.
 hone_status hone_form_set_sides(hone_formed *formed);
+// A norm's scale or shift, input k of the main step: the operand's number as a variable (-1: absent) and its type as a macro.
+hone_status hone_form_add_scale(hone_formed *formed, int k, const char *number, const char *type);
 hone_layout hone_form_head_layout(const hone_formed *formed);                  // layout of the first operand that has in[0]'s dims
 
 hone_status hone_form_elementwise(const hone_problem *problem, hone_formed *formed);

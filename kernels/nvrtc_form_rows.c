@@ -55,7 +55,7 @@ static int inner_axes(const hone_tensor *x, hone_layout layout, int axis)
     return behind == 1 ? at.rank - place : 0;
 }
 
-static hone_status add_scale(hone_formed *formed, int k, const char *number, const char *type)
+hone_status hone_form_add_scale(hone_formed *formed, int k, const char *number, const char *type)
 {
     int operand;
     hone_status status = hone_form_operand(formed, k, &operand);
@@ -74,8 +74,8 @@ static hone_status set_norm(hone_formed *formed, int64_t repeat, int64_t period)
 {
     hone_vars_set(&formed->vars, "repeat", repeat);
     hone_vars_set(&formed->vars, "period", period);
-    hone_status status = add_scale(formed, 1, "in_scale", "SCALE_T");
-    if (!status) status = add_scale(formed, 2, "in_bias", "BIAS_T");
+    hone_status status = hone_form_add_scale(formed, 1, "in_scale", "SCALE_T");
+    if (!status) status = hone_form_add_scale(formed, 2, "in_bias", "BIAS_T");
     return status;
 }
 

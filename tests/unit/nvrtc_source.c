@@ -285,6 +285,17 @@ static void code_says_whether_it_follows(void **state)
     assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, false, true), HONE_OK);
     assert_true(!s.launch.dependent && lets_next(&s));
     new->api->free(new);
+
+    // Dynamic shared memory keeps a kernel from starting early, unless its head says that its blocks are few.
+    static const struct { const char *text; bool early; } cases[] = {
+        {"matmul a=f16:128x768 b=f16:768x768", false}, {"conv x=f16:1x1x1x96:nhwc w=f16:24x1x1x96:nhwc | relu x=$0 | conv x=$1 w=f16:96x1x1x24:nhwc", true},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        assert_int_equal(enumerate(cases[k].text), HONE_OK);
+        hone_runnable *shared = prepared(&s, "hone_follower");
+        assert_int_equal(shared->starts_early, cases[k].early);
+        shared->api->free(shared);
+    }
 }
 
 static void text_follows_on_hopper_only(void **state)
