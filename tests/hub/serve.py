@@ -7,9 +7,11 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+import urllib.parse
 import xml.etree.ElementTree
 
 import hub
@@ -144,12 +146,17 @@ def fleet_builds():
         data = {"XDG_DATA_HOME": path("data-" + k), "HONE_CACHE": path("cache")}
         done = hone("tune", tiny, "--db", path(k + ".db"), "--device", "cpu", "--effort", "quick", "--progress", "none", "--busy", env=data)
         assert done.returncode == 0, done.stderr
+        done = hone("retime", tiny, "--db", path(k + ".db"), "--seed", "5", "--time", "10", "--margin", "1000", env=data)
+        assert done.returncode == 0, done.stderr
         dump = hone("db", "dump", "--db", path(k + ".db")).stdout
-        keys.append(next(line.split("\t")[3] for line in dump.split("\n") if line.startswith("run\t")))
+        runs = {line.split("\t")[3] for line in dump.split("\n") if line.startswith("run\t")}
+        check("what was timed inside the network is signed for by who tuned", len(runs) == 1 and "\tplan " in dump, runs)
+        keys += runs
         hone("db", "merge", db, path(k + ".db"))
     check("two writers", len(set(keys)) == 2 and "local" not in keys, keys)
     shutil.copy(db, path("start.db"))
     rows = [line.split("\t")[1] for line in dump.split("\n") if line.startswith("measurement\t")]
+    inside(db, tiny)
     digests = set()
     steps = [(), ("admit", keys[0]), ("admit", keys[1]), ("empower", keys[0]), ("suspend", keys[1]), ("promote", rows[0]), ("quarantine", rows[1])]
     for step in steps:
@@ -166,6 +173,36 @@ def fleet_builds():
         digests.add(hone("db", "snapshot", "--db", db).stdout)
         served.stop()
     check("rulings matter", len(digests) > 3, digests)
+
+
+def inside(db, tiny):
+    """What was timed inside a network is part of what a builder is sent."""
+    served = Hub(db)
+    problems = hone("problems", "--db", db, "--device", "cpu").stdout
+    device = served.json("/v1/devices")["devices"][0]["device"]
+    sent = served.ask("POST", "/v1/evidence?" + urllib.parse.urlencode({"device": device}), problems.encode())[2].decode()
+    there = sqlite3.connect(db).execute("SELECT count(*) FROM measurement WHERE mode LIKE 'plan %'").fetchone()[0]
+    check("what was timed inside the network is sent", there > 0 and sent.count("\tplan ") == there, (there, sent.count("\tplan ")))
+    served.stop()
+    recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    hub.in_thread(recorder.serve_forever)
+    hone("build", tiny, "-o", path("no.plan"), "--device", "cpu", "--hub", f"http://127.0.0.1:{recorder.server_address[1]}")
+    recorder.shutdown()
+    timed = {row[0] for row in sqlite3.connect(db).execute("SELECT problem FROM measurement_flat WHERE mode LIKE 'plan %'")}
+    check("... and asked for", timed <= set(Recorder.bodies[0].split("\n")), timed)
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    bodies = []
+
+    def do_POST(self):
+        Recorder.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def access():
