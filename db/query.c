@@ -463,39 +463,6 @@ hone_status hone_store_find_bad(hone_store *store, const hone_question *question
     return status;
 }
 
-// Whether a row of a statement that answers the ids of a fact and of its run is not hidden.
-static hone_status any_counts(hone_store *store, hone_store *layer, sqlite3_stmt *statement, bool *found)
-{
-    bool row, promoted;
-    hone_status status;
-    *found = false;
-    while ((status = hone_store_step(layer, statement, &row)) == HONE_OK && row && !*found) {
-        hone_id ids[2];
-        for (int i = 0; i < 2 && sqlite3_column_bytes(statement, i) == sizeof *ids; i++) memcpy(&ids[i], sqlite3_column_blob(statement, i), sizeof *ids);
-        if ((status = hone_trust_counts(store, layer, &ids[0], &ids[1], found, &promoted)) != HONE_OK) break;
-    }
-    sqlite3_reset(statement);
-    return status;
-}
-
-hone_status hone_store_find_measured(hone_store *store, const hone_measurement *asked, bool *found)
-{
-    static const char sql[] = "SELECT m.id, r.id FROM measurement m JOIN run r ON r.number = m.run"
-        " WHERE m.device = (SELECT number FROM device WHERE spelling = ?) AND m.problem = (SELECT number FROM problem WHERE spelling = ?)"
-        " AND m.tactic = (SELECT number FROM tactic WHERE spelling = ?) AND m.mode = ? AND m.depends = ?";
-    const char *const parameters[] = {asked->device, asked->problem, asked->tactic, asked->mode, asked->depends ? asked->depends : ""};
-    *found = false;
-    for (hone_store *at = store; at && !*found; at = at->under) {
-        sqlite3_stmt *statement;
-        hone_status status = hone_store_ready(at);
-        if (status == HONE_OK) status = hone_store_prepare(at, sql, &statement);
-        if (status != HONE_OK) return status;
-        for (int i = 0; i < 5; i++) sqlite3_bind_text(statement, i + 1, parameters[i], -1, SQLITE_STATIC);
-        if ((status = any_counts(store, at, statement, found)) != HONE_OK) return status;
-    }
-    return HONE_OK;
-}
-
 hone_status hone_store_find_mode(hone_store *store, const char *device, const char *mode, bool *found)
 {
     static const char sql[] = "SELECT 1 FROM measurement WHERE device = (SELECT number FROM device WHERE spelling = ?) AND mode = ? LIMIT 1";
