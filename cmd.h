@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "base/text.h"
+#include "db/key.h"
 #include "db/store.h"
 
 struct hone_graph;
@@ -35,6 +36,10 @@ int hone_cmd_fail(hone_status status);     // prints the sentence of this thread
 hone_status hone_cmd_print(hone_text *text);     // the whole text on stdout, with a newline behind it when it has none
 extern volatile sig_atomic_t hone_cmd_stop;       // Ctrl-C or SIGTERM came
 void hone_cmd_catch_signals(void);               // the first ends in order, the second at once
+
+// Who measures signs when it sends (db/batch.h): the user's key, which becomes the owner of a database that has none. Where no key can be kept, as
+// in a container without a home, the rows are nobody's ("local"): they go by dump and merge.
+hone_status hone_cmd_find_writer(hone_store *store, hone_key *key);
 
 // --device for what needs no device: "cpu", "cuda:0" (opened for its spelling), a full spelling, or a word that names exactly one device of
 // the store. toolchain: the newest recorded for it, else that of the device here; "" when neither is known.

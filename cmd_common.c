@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "db/ruling.h"
 
 int hone_cmd_fail(hone_status status)
 {
@@ -20,6 +21,16 @@ hone_status hone_cmd_print(hone_text *text)
     bool ends = text->size && data[text->size - 1] == '\n';
     if (fwrite(data, 1, text->size, stdout) == text->size && (ends || putchar('\n') != EOF) && !fflush(stdout)) return HONE_OK;
     return hone_fail(HONE_IO, "cannot write to the standard output: %s", strerror(errno));
+}
+
+hone_status hone_cmd_find_writer(hone_store *store, hone_key *key)
+{
+    hone_status status = hone_key_open(NULL, key);
+    if (status == HONE_OK) return hone_store_own(store, key, false);
+    if (status != HONE_IO) return status;
+    fprintf(stderr, "hone: %s; the run is recorded as nobody's\n", hone_error_text());
+    strcpy(key->writer, "local");
+    return HONE_OK;
 }
 
 volatile sig_atomic_t hone_cmd_stop;

@@ -11,27 +11,14 @@
 #include "base/json.h"
 #include "base/zip.h"
 #include "cmd.h"
-#include "cmd_options.h"
-#include "db/ruling.h"
-#include "db/store.h"
+#include "cmd_db.h"
 #include "kernels/device.h"
 
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
-enum { FILES_MAX = 256, DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_JSON, KEY_REASON, KEY_KEY,
+enum { DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_JSON, KEY_REASON, KEY_KEY,
        KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP,
        KEY_DEVICE, KEY_TOOLCHAIN };
-
-typedef struct request {
-    hone_layers layers;
-    const char *output;
-    const char *files[FILES_MAX];
-    size_t file_count;
-    const char *reason, *key, *device, *toolchain;
-    hone_export part;
-    int keep;
-    bool json;
-} request;
 
 static const struct argp_option info_options[] = {
     {"json", KEY_JSON, 0, 0, "One JSON object on standard output", 0}, {0},
@@ -60,7 +47,7 @@ static const struct argp_option change_options[] = {
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    request *asked = state->input;
+    hone_db_request *asked = state->input;
     char *end;
     switch (key) {
     case ARGP_KEY_INIT: return state->child_inputs[0] = &asked->layers, 0;
@@ -79,7 +66,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (*end || asked->keep < 1 || asked->keep > 1000) argp_error(state, "--keep wants a number from 1 to 1000, not '%s'", argument);
         return 0;
     case ARGP_KEY_ARG:
-        if (asked->file_count == FILES_MAX) argp_error(state, "at most %d files at once", FILES_MAX);
+        if (asked->file_count == HONE_DB_FILES_MAX) argp_error(state, "at most %d files at once", HONE_DB_FILES_MAX);
         asked->files[asked->file_count++] = argument;
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -160,7 +147,7 @@ static hone_status print_info_json(hone_store *store, const hone_store_counts *c
     return status;
 }
 
-static hone_status run_info(request *asked)
+static hone_status run_info(hone_db_request *asked)
 {
     hone_store *store = NULL;
     hone_store_counts counts;
@@ -199,7 +186,7 @@ static hone_status write_dump(const char *path, hone_text *text)
     return status;
 }
 
-static hone_status run_dump(request *asked)
+static hone_status run_dump(hone_db_request *asked)
 {
     hone_store *store = NULL, *part = NULL;
     hone_text text;      // whole before it is written: a slow reader of the output must not hold the database's lock
@@ -240,7 +227,7 @@ static hone_status load_file(hone_store *store, const char *path, int64_t *added
     return status == HONE_DAMAGED ? hone_fail_in(status, "%s", path) : status;
 }
 
-static hone_status add_files(const request *asked, hone_status (*add)(hone_store *store, const char *path, int64_t *added))
+static hone_status add_files(const hone_db_request *asked, hone_status (*add)(hone_store *store, const char *path, int64_t *added))
 {
     hone_store *store = NULL;
     hone_text text;
@@ -259,8 +246,8 @@ out:
     return status;
 }
 
-static hone_status run_load(request *asked) { return add_files(asked, load_file); }
-static hone_status run_merge(request *asked) { return add_files(asked, add_file); }
+static hone_status run_load(hone_db_request *asked) { return add_files(asked, load_file); }
+static hone_status run_merge(hone_db_request *asked) { return add_files(asked, add_file); }
 
 // ---- check
 
@@ -287,7 +274,7 @@ static hone_status print_check(hone_store *store, const hone_text *report, bool 
     return status;
 }
 
-static hone_status run_check(request *asked)
+static hone_status run_check(hone_db_request *asked)
 {
     hone_store *store = NULL;
     hone_text report;
@@ -328,7 +315,7 @@ static hone_status print_snapshot(const char *digits, bool json_wanted)
     return status;
 }
 
-static hone_status run_snapshot(request *asked)
+static hone_status run_snapshot(hone_db_request *asked)
 {
     hone_store *store = NULL;
     hone_id id;
@@ -376,7 +363,7 @@ static hone_status add_stale_json(void *user, const hone_stale *group)
     return HONE_OK;
 }
 
-static hone_status print_stale(const request *asked, hone_store *store, const char *device, const char *toolchain)
+static hone_status print_stale(const hone_db_request *asked, hone_store *store, const char *device, const char *toolchain)
 {
     staleness to = {0};
     hone_status status;
@@ -402,7 +389,7 @@ out:
 }
 
 // The recorded toolchain is what would be asked about: what counts here is what the machine has now.
-static hone_status find_toolchain_now(const request *asked, char toolchain[512])
+static hone_status find_toolchain_now(const hone_db_request *asked, char toolchain[512])
 {
     hone_device *device = NULL;
     if (asked->toolchain) return snprintf(toolchain, 512, "%s", asked->toolchain), HONE_OK;
@@ -413,7 +400,7 @@ static hone_status find_toolchain_now(const request *asked, char toolchain[512])
     return HONE_OK;
 }
 
-static hone_status run_stale(request *asked)
+static hone_status run_stale(hone_db_request *asked)
 {
     hone_store *store = NULL;
     char device[256], recorded[512], toolchain[512];
@@ -428,133 +415,11 @@ out:
     return status;
 }
 
-// ---- trust
-
-static hone_status add_writer(void *user, const hone_writer_facts *facts)
-{
-    bool local = !strcmp(facts->writer, "local");
-    hone_text_printf(user, "%-64s  %-9s  %" PRId64 " runs, %" PRId64 " measurements, %" PRId64 " batches", facts->writer,
-                     facts->owner ? "owner" : local ? "local" : hone_trust_name(facts->trust), facts->runs, facts->measurements, facts->batches);
-    hone_text_printf(user, facts->set_aside ? ", %" PRId64 " in quarantine\n" : "\n", facts->set_aside);
-    return HONE_OK;
-}
-
-static hone_status add_ruling(void *user, const hone_ruling *ruling)
-{
-    char id[HONE_ID_TEXT], target[HONE_ID_TEXT];
-    hone_id_print(&ruling->id, id);
-    hone_id_print(&ruling->target, target);
-    hone_text_printf(user, "ruling %.16s: %s %s by %.16s%s%s\n", id, ruling->verb, target, ruling->writer, *ruling->reason ? ": " : "", ruling->reason);
-    return HONE_OK;
-}
-
-static hone_status add_writer_json(void *user, const hone_writer_facts *facts)
-{
-    hone_json_open(user, NULL, '{');
-    hone_json_text(user, "writer", facts->writer);
-    hone_json_text(user, "trust", facts->owner ? "owner" : hone_trust_name(facts->trust));
-    hone_json_int(user, "runs", facts->runs);
-    hone_json_int(user, "measurements", facts->measurements);
-    hone_json_int(user, "batches", facts->batches);
-    hone_json_int(user, "in_quarantine", facts->set_aside);
-    hone_json_close(user, '}');
-    return HONE_OK;
-}
-
-static hone_status add_ruling_json(void *user, const hone_ruling *ruling)
-{
-    char id[HONE_ID_TEXT], target[HONE_ID_TEXT];
-    hone_id_print(&ruling->id, id);
-    hone_id_print(&ruling->target, target);
-    hone_json_open(user, NULL, '{');
-    const struct { const char *name, *value; } all[] = {
-        {"id", id}, {"verb", ruling->verb}, {"target", target}, {"writer", ruling->writer}, {"reason", ruling->reason},
-    };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) hone_json_text(user, all[i].name, all[i].value);
-    hone_json_int(user, "made_unix_ms", ruling->made_unix_ms);
-    hone_json_close(user, '}');
-    return HONE_OK;
-}
-
-static hone_status list_trust_json(hone_store *store, hone_text *text)
-{
-    hone_json json;
-    hone_json_init(&json, text);
-    hone_json_open(&json, NULL, '{');
-    hone_json_text(&json, "schema", "hone.db.trust.1");
-    hone_json_open(&json, "writers", '[');
-    hone_status status = hone_store_each_writer(store, add_writer_json, &json);
-    hone_json_close(&json, ']');
-    hone_json_open(&json, "rulings", '[');
-    if (status == HONE_OK) status = hone_store_each_ruling(store, add_ruling_json, &json);
-    hone_json_close(&json, ']');
-    hone_json_close(&json, '}');
-    return status;
-}
-
-static hone_status list_trust(const request *asked)
-{
-    hone_store *store = NULL;
-    hone_text text;
-    hone_status status;
-    hone_text_init(&text);
-    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
-    if (asked->json) {
-        HONE_TRY(list_trust_json(store, &text));
-    } else {
-        HONE_TRY(hone_store_each_writer(store, add_writer, &text));
-        HONE_TRY(hone_store_each_ruling(store, add_ruling, &text));
-    }
-    status = hone_cmd_print(&text);
-out:
-    hone_text_clear(&text);
-    hone_store_close(store);
-    return status;
-}
-
-static hone_status rule(const request *asked, hone_store *store, const hone_key *key)
-{
-    hone_ruling_verb verb = HONE_RULING_ADMIT;
-    hone_id target, id;
-    hone_text text;
-    char digits[HONE_ID_TEXT];
-    bool own = !strcmp(asked->files[0], "own");
-    if (own && asked->file_count == 1) return hone_store_own(store, key, true);
-    if (own || asked->file_count != 2 || !hone_ruling_verb_parse(asked->files[0], &verb))
-        return hone_fail(HONE_USAGE, "hone db trust wants nothing (a list), own, or one of admit, empower, suspend (a writer), promote, quarantine, "
-                         "withdraw (a measurement, run or batch) and an id");
-    hone_status status = hone_store_own(store, key, false);
-    if (status == HONE_OK) status = hone_ruling_find_target(store, verb, asked->files[1], &target);
-    if (status == HONE_OK) status = hone_ruling_put(store, key, verb, &target, asked->reason, &id);
-    if (status != HONE_OK) return status;
-    hone_text_init(&text);
-    hone_id_print(&id, digits);
-    hone_text_printf(&text, "ruling %s\n", digits);
-    status = hone_cmd_print(&text);
-    hone_text_clear(&text);
-    return status;
-}
-
-static hone_status run_trust(request *asked)
-{
-    hone_store *store = NULL;
-    hone_key key = {0};
-    hone_status status;
-    if (!asked->file_count) return list_trust(asked);
-    HONE_TRY(hone_key_open(asked->key, &key));
-    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_WRITE, &store));
-    status = rule(asked, store, &key);
-out:
-    hone_key_clear(&key);
-    hone_store_close(store);
-    return status;
-}
-
 // ---- the verbs
 
 static const struct verb {
     const char *name;
-    hone_status (*run)(request *asked);
+    hone_status (*run)(hone_db_request *asked);
     struct argp argp;
     bool changes;          // needs a database and files; the others read databases
     bool words;            // its arguments name no database
@@ -567,7 +432,7 @@ static const struct verb {
     {"snapshot", run_snapshot, {info_options, parse, "[DB...]", "The id of all that a build can depend on (build --snapshot).", hone_cmd_layers_child, 0, 0}, false, false},
     {"stale", run_stale, {stale_options, parse, "[DB...]", "What was measured beside other library versions than a device has now, and which those are.", hone_cmd_layers_child, 0, 0},
      false, false},
-    {"trust", run_trust, {trust_options, parse, "[VERB [ID]]", "Whose rows count, and which: lists writers and rulings, or makes a ruling (docs/schema.md). VERB is own, "
+    {"trust", hone_cmd_db_trust, {trust_options, parse, "[VERB [ID]]", "Whose rows count, and which: lists writers and rulings, or makes a ruling (docs/schema.md). VERB is own, "
                           "admit, empower, suspend, promote, quarantine or withdraw.", hone_cmd_layers_child, 0, 0}, false, true},
 };
 
@@ -590,7 +455,7 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-static hone_status settle_database(const struct verb *verb, request *asked)
+static hone_status settle_database(const struct verb *verb, hone_db_request *asked)
 {
     if (verb->words) return HONE_OK;
     hone_layers *layers = &asked->layers;
@@ -605,7 +470,7 @@ static hone_status settle_database(const struct verb *verb, request *asked)
 
 int hone_cmd_db(int argc, char **argv)
 {
-    request asked = {0};
+    hone_db_request asked = {0};
     char name[64];
     if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-?"))) return fputs(help, stdout) < 0;
     const struct verb *verb = argc > 1 ? find_verb(argv[1]) : NULL;

@@ -384,9 +384,13 @@ out:
 
 static hone_status begin_run(request *asked)
 {
-    hone_run run = {.start_unix_ms = hone_clock_unix_ms(), .options = asked->command, .seed = (uint64_t)asked->seed, .effort = "full", .writer = "local",
+    hone_key key = {0};
+    hone_run run = {.start_unix_ms = hone_clock_unix_ms(), .options = asked->command, .seed = (uint64_t)asked->seed, .effort = "full", .writer = key.writer,
                     .sequence = -1, .private_host = "", .private_gpu_uuid = asked->opened->uuid};
-    return hone_store_put_run(asked->store, &run, &asked->run);
+    hone_status status = hone_cmd_find_writer(asked->store, &key);
+    if (status == HONE_OK) status = hone_store_put_run(asked->store, &run, &asked->run);
+    hone_key_clear(&key);
+    return status;
 }
 
 static void clear(request *asked)

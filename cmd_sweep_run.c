@@ -207,14 +207,18 @@ static void show_progress(void *user, const hone_tune_report *report, const char
 static hone_status open_tune(request *asked)
 {
     char host[128] = "";
+    hone_key key = {0};
     hone_tune_options tune = {
         .supervisor = {.worker = {.device = asked->device, .sources = asked->sweep.sources, .effort = asked->sweep.effort, .workspace_limit_bytes = -1,
                                   .busy = asked->busy}, .floor_ns = 5000000000, .stop = &hone_cmd_stop, .verbose = asked->verbose},
-        .store = asked->store, .command = asked->command, .host = host, .progress = show_progress, .user = asked,
+        .store = asked->store, .command = asked->command, .writer = key.writer, .host = host, .progress = show_progress, .user = asked,
     };
     if (gethostname(host, sizeof host - 1)) *host = 0;
     if (getrandom(&tune.supervisor.worker.seed, sizeof tune.supervisor.worker.seed, 0) > 0) tune.supervisor.worker.seed >>= 1;
-    return hone_tune_open(&tune, &asked->tune);
+    hone_status status = hone_cmd_find_writer(asked->store, &key);
+    if (status == HONE_OK) status = hone_tune_open(&tune, &asked->tune);
+    hone_key_clear(&key);
+    return status;
 }
 
 static hone_status check_device(const request *asked)

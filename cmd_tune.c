@@ -321,18 +321,10 @@ static hone_status summarise(request *asked)
 
 // ---- tuning
 
-// Who measures signs when it sends (db/batch.h). Where no key can be kept, as in a container without a home, the rows are nobody's: they go by
-// dump and merge.
 static hone_status find_writer(const request *asked, hone_key *key)
 {
     strcpy(key->writer, "local");
-    if (asked->dry_run || !asked->store) return HONE_OK;
-    hone_status status = hone_key_open(NULL, key);
-    if (status == HONE_OK) return hone_store_own(asked->store, key, false);
-    if (status != HONE_IO) return status;
-    fprintf(stderr, "hone: %s; the run is recorded as nobody's\n", hone_error_text());
-    strcpy(key->writer, "local");
-    return HONE_OK;
+    return asked->dry_run || !asked->store ? HONE_OK : hone_cmd_find_writer(asked->store, key);
 }
 
 static hone_status open_tune(request *asked)

@@ -57,10 +57,6 @@ static const char references_sql[] =
     "SELECT format('%s row %d names a row of %s that is not there', \"table\", rowid, parent) FROM pragma_foreign_key_check";
 
 // Within one writer's runs a sequence is used once. (Gaps are no fault: a database may hold a part of a writer's runs.) "local" is not one writer.
-static const char sequences_sql[] =
-    "SELECT format('writer %s used sequence %d for %d runs', writer, sequence, count(*)) FROM run WHERE writer <> 'local'"
-    " GROUP BY writer, sequence HAVING count(*) > 1";
-
 static const char samples_sql[] =
     "SELECT format('measurement row %d has %d samples counted and none stored', m.number, m.sample_count) FROM measurement m"
     " LEFT JOIN sample s ON s.measurement = m.number WHERE m.sample_count > 0 AND s.measurement IS NULL";
@@ -113,7 +109,6 @@ static hone_status check_all(checker *check)
     HONE_TRY(check_rows(check, "PRAGMA integrity_check"));
     HONE_TRY(check_rows(check, references_sql));
     HONE_TRY(check_rows(check, samples_sql));
-    HONE_TRY(check_rows(check, sequences_sql));
     for (int i = 0; i < hone_fact_count; i++) HONE_TRY(check_table(check, &hone_facts[i]));
     HONE_TRY(check_devices(check));
     HONE_TRY(check_tactics(check));

@@ -186,7 +186,7 @@ static const struct { CURLcode code; hone_status status; const char *way_out; } 
     {CURLE_SEND_ERROR, HONE_AGAIN, ": try again later"},
     {CURLE_RECV_ERROR, HONE_AGAIN, ": try again later"},
     {CURLE_PARTIAL_FILE, HONE_AGAIN, ": try again later"},
-    {CURLE_PEER_FAILED_VERIFICATION, HONE_USAGE, ": --ca FILE names the authority that signed the certificate"},
+    {CURLE_PEER_FAILED_VERIFICATION, HONE_USAGE, ": --ca FILE names the authority that signed the certificate, which must be of the host that was named"},
     {CURLE_SSL_CACERT_BADFILE, HONE_USAGE, ": --ca wants a file of certificates in PEM"},
     {CURLE_URL_MALFORMAT, HONE_USAGE, ""},
 };

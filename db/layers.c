@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which databases a command reads, and in what order. Questions go through all layers (query.c, rank.c): the choice follows from their
-// union, so the order decides only who is written and whose rulings are heard first (trust.c).
+// union, so the order decides only who is written and whose rulings are heard first (trust_ask.c).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -11,189 +11,11 @@
 #include "db/identity_priv.h"
 #include "db/rank_priv.h"
 #include "db/recheck_priv.h"
+#include "db/words_priv.h"
 
 enum { ANSWER_BYTES_MAX = 256 << 20 };
 
 #define LINES_MAX ((size_t)1 << 24)
-
-// ---- lists of words
-
-typedef struct word {
-    char *text;           // owned
-    int64_t count;
-} word;
-
-typedef struct word_list {
-    word *items;
-    size_t count, capacity;
-} word_list;
-
-static void clear_words(word_list *list)
-{
-    for (size_t i = 0; i < list->count; i++) hone_free(list->items[i].text);
-    hone_free(list->items);
-}
-
-static hone_status add_word(word_list *list, const char *text, int64_t count)
-{
-    if (hone_grow(&list->items, list->count, &list->capacity, sizeof *list->items, LINES_MAX)) return HONE_NO_MEMORY;
-    list->items[list->count] = (word){hone_strdup(text), count};
-    return list->items[list->count].text ? (list->count++, HONE_OK) : HONE_NO_MEMORY;
-}
-
-static int compare_words(const void *a, const void *b)
-{
-    return strcmp(((const word *)a)->text, ((const word *)b)->text);
-}
-
-// Sorts and joins equal words, adding their counts.
-static void join_words(word_list *list)
-{
-    size_t kept = 0;
-    if (list->count) qsort(list->items, list->count, sizeof *list->items, compare_words);
-    for (size_t i = 0; i < list->count; i++) {
-        if (kept && !strcmp(list->items[kept - 1].text, list->items[i].text)) {
-            list->items[kept - 1].count += list->items[i].count;
-            hone_free(list->items[i].text);
-        } else {
-            list->items[kept++] = list->items[i];
-        }
-    }
-    list->count = kept;
-}
-
-// Collects the answers TEXT, INTEGER of a statement, its first parameter bound when not NULL, from every layer.
-static hone_status collect_words(hone_store *store, const char *sql, const char *parameter, word_list *list)
-{
-    for (hone_store *at = store; at; at = at->under) {
-        sqlite3_stmt *statement;
-        bool row;
-        hone_status status = hone_store_ready(at);
-        if (status == HONE_OK) status = hone_store_prepare(at, sql, &statement);
-        if (status != HONE_OK) return status;
-        if (parameter) sqlite3_bind_text(statement, 1, parameter, -1, SQLITE_STATIC);
-        while ((status = hone_store_step(at, statement, &row)) == HONE_OK && row) {
-            const char *text = (const char *)sqlite3_column_text(statement, 0);
-            status = text ? add_word(list, text, sqlite3_column_int64(statement, 1)) : HONE_NO_MEMORY;
-            if (status != HONE_OK) break;
-        }
-        sqlite3_reset(statement);
-        if (status != HONE_OK) return status;
-    }
-    return HONE_OK;
-}
-
-// ---- devices and toolchains
-
-static const char devices_sql[] =
-    "SELECT d.spelling, (SELECT count(*) FROM measurement m WHERE m.device = d.number) AS rows FROM device d WHERE rows > 0";
-
-hone_status hone_store_each_device(hone_store *store, hone_status (*each)(void *user, const char *spelling, int64_t measurements), void *user)
-{
-    word_list list = {0};
-    hone_status status = collect_words(store, devices_sql, NULL, &list);
-    join_words(&list);
-    for (size_t i = 0; status == HONE_OK && i < list.count; i++) status = each(user, list.items[i].text, list.items[i].count);
-    clear_words(&list);
-    return status;
-}
-
-// Without counting, which takes a scan of all rows.
-static const char measured_sql[] = "SELECT d.spelling, 1 FROM device d WHERE EXISTS (SELECT 1 FROM measurement m WHERE m.device = d.number)";
-
-// "h200" or "cuda:h200"
-static bool names_device(const char *wanted, const char *spelling)
-{
-    const char *colon = strchr(wanted, ':');
-    size_t backend = strcspn(spelling, " ");
-    if (!strcmp(wanted, spelling)) return true;
-    if (!colon) return strcasestr(spelling, wanted) != NULL;
-    return (size_t)(colon - wanted) == backend && !strncasecmp(wanted, spelling, backend) && strcasestr(spelling + backend, colon + 1);
-}
-
-static hone_status no_device(const char *wanted, const word_list *list)
-{
-    hone_text text;
-    hone_text_init(&text);
-    for (size_t i = 0; i < list->count; i++) hone_text_printf(&text, "%s\n  %s", i ? "" : "; it has measurements of", list->items[i].text);
-    hone_status status = hone_fail(HONE_MISS, "the database has no device '%s'%s", wanted,
-                                   list->count ? hone_text_get(&text) : "; it has no measurements at all: `hone tune` makes some");
-    hone_text_clear(&text);
-    return status;
-}
-
-static hone_status many_devices(const char *wanted, const word_list *list)
-{
-    hone_text text;
-    hone_text_init(&text);
-    for (size_t i = 0; i < list->count; i++)
-        if (names_device(wanted, list->items[i].text)) hone_text_printf(&text, "\n  %s", list->items[i].text);
-    hone_status status = hone_fail(HONE_USAGE, "'%s' names several devices of the database; say which:%s", wanted, hone_text_get(&text));
-    hone_text_clear(&text);
-    return status;
-}
-
-static hone_status choose_device(const char *wanted, const word_list *list, const char **found)
-{
-    size_t matches = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (!names_device(wanted, list->items[i].text)) continue;
-        *found = list->items[i].text;
-        matches++;
-        if (!strcmp(wanted, *found)) return HONE_OK;
-    }
-    if (matches == 1) return HONE_OK;
-    return matches ? many_devices(wanted, list) : no_device(wanted, list);
-}
-
-hone_status hone_store_find_device(hone_store *store, const char *wanted, char *spelling, size_t capacity)
-{
-    word_list list = {0};
-    const char *found = NULL;
-    hone_status status = collect_words(store, measured_sql, NULL, &list);
-    join_words(&list);
-    if (status == HONE_OK) status = choose_device(wanted, &list, &found);
-    if (status == HONE_OK && strlen(found) >= capacity) status = hone_fail(HONE_INTERNAL, "the spelling of %s is too long", found);
-    if (status == HONE_OK) memcpy(spelling, found, strlen(found) + 1);
-    clear_words(&list);
-    return status;
-}
-
-static const char toolchains_sql[] =
-    "SELECT t.spelling, max(r.start_unix_ms) FROM (SELECT DISTINCT toolchain, run FROM measurement"
-    " WHERE device = (SELECT number FROM device WHERE spelling = ?)) m"
-    " JOIN toolchain t ON t.number = m.toolchain JOIN run r ON r.number = m.run GROUP BY m.toolchain";
-
-static bool is_newer(const word *a, const word *b)
-{
-    return a->count != b->count ? a->count > b->count : strcmp(a->text, b->text) > 0;
-}
-
-hone_status hone_store_find_toolchain(hone_store *store, const char *device, char *spelling, size_t capacity)
-{
-    word_list list = {0};
-    const word *newest = NULL;
-    hone_status status = collect_words(store, toolchains_sql, device, &list);
-    for (size_t i = 0; i < list.count; i++)
-        if (!newest || is_newer(&list.items[i], newest)) newest = &list.items[i];
-    if (status == HONE_OK && !newest) status = hone_fail(HONE_MISS, "the database has no measurements of the device %s", device);
-    if (status == HONE_OK && strlen(newest->text) >= capacity) status = hone_fail(HONE_INTERNAL, "the spelling of a toolchain is too long");
-    if (status == HONE_OK) memcpy(spelling, newest->text, strlen(newest->text) + 1);
-    clear_words(&list);
-    return status;
-}
-
-hone_status hone_store_each_problem(hone_store *store, const char *device, hone_status (*each)(void *user, const char *problem), void *user)
-{
-    static const char sql[] = "SELECT p.spelling, 1 FROM (SELECT DISTINCT problem FROM measurement"
-        " WHERE device = (SELECT number FROM device WHERE spelling = ?)) m JOIN problem p ON p.number = m.problem";
-    word_list list = {0};
-    hone_status status = collect_words(store, sql, device, &list);
-    join_words(&list);
-    for (size_t i = 0; status == HONE_OK && i < list.count; i++) status = each(user, list.items[i].text);
-    clear_words(&list);
-    return status;
-}
 
 // ---- evidence
 
@@ -369,15 +191,15 @@ static hone_status collect_sibling(hone_store *store, const hone_question *quest
 {
     static const char sql[] = "SELECT d.spelling, 0 FROM device d WHERE EXISTS (SELECT 1 FROM measurement m"
         " WHERE m.device = d.number AND m.problem = (SELECT number FROM problem WHERE spelling = ?))";
-    word_list devices = {0};
+    hone_word_list devices = {0};
     size_t from = list->count;
-    hone_status status = collect_words(store, sql, question->problem, &devices);
-    join_words(&devices);
+    hone_status status = hone_words_collect(store, sql, question->problem, &devices);
+    hone_words_join(&devices);
     while (status == HONE_OK && !has_ok(list, from, question->mode)) {
-        word *best = NULL;
+        hone_word *best = NULL;
         list->count = from;
         for (size_t i = 0; i < devices.count; i++) {
-            word *at = &devices.items[i];
+            hone_word *at = &devices.items[i];
             if (at->count < 0 || !is_sibling(question->device, at->text)) continue;
             if (!best || distance(question->device, at->text) < distance(question->device, best->text)) best = at;
         }
@@ -385,7 +207,7 @@ static hone_status collect_sibling(hone_store *store, const hone_question *quest
         best->count = -1;       // asked
         status = hone_evidence_collect(store, best->text, question->problem, arena, list);
     }
-    clear_words(&devices);
+    hone_words_clear(&devices);
     for (size_t i = from; i < list->count; i++) list->items[i].level = 2;
     return status;
 }
@@ -464,39 +286,6 @@ hone_status hone_store_find_bad(hone_store *store, const hone_question *question
     if (bad) *verdict = bad->row.verdict;
     hone_free(list.items);
     return status;
-}
-
-// Whether a row of a statement that answers the ids of a fact and of its run is not hidden.
-static hone_status any_counts(hone_store *store, hone_store *layer, sqlite3_stmt *statement, bool *found)
-{
-    bool row, promoted;
-    hone_status status;
-    *found = false;
-    while ((status = hone_store_step(layer, statement, &row)) == HONE_OK && row && !*found) {
-        hone_id ids[2];
-        for (int i = 0; i < 2 && sqlite3_column_bytes(statement, i) == sizeof *ids; i++) memcpy(&ids[i], sqlite3_column_blob(statement, i), sizeof *ids);
-        if ((status = hone_trust_counts(store, layer, &ids[0], &ids[1], found, &promoted)) != HONE_OK) break;
-    }
-    sqlite3_reset(statement);
-    return status;
-}
-
-hone_status hone_store_find_measured(hone_store *store, const hone_measurement *asked, bool *found)
-{
-    static const char sql[] = "SELECT m.id, r.id FROM measurement m JOIN run r ON r.number = m.run"
-        " WHERE m.device = (SELECT number FROM device WHERE spelling = ?) AND m.problem = (SELECT number FROM problem WHERE spelling = ?)"
-        " AND m.tactic = (SELECT number FROM tactic WHERE spelling = ?) AND m.mode = ? AND m.depends = ?";
-    const char *const parameters[] = {asked->device, asked->problem, asked->tactic, asked->mode, asked->depends ? asked->depends : ""};
-    *found = false;
-    for (hone_store *at = store; at && !*found; at = at->under) {
-        sqlite3_stmt *statement;
-        hone_status status = hone_store_ready(at);
-        if (status == HONE_OK) status = hone_store_prepare(at, sql, &statement);
-        if (status != HONE_OK) return status;
-        for (int i = 0; i < 5; i++) sqlite3_bind_text(statement, i + 1, parameters[i], -1, SQLITE_STATIC);
-        if ((status = any_counts(store, at, statement, found)) != HONE_OK) return status;
-    }
-    return HONE_OK;
 }
 
 hone_status hone_store_find_mode(hone_store *store, const char *device, const char *mode, bool *found)

@@ -11,6 +11,10 @@
 
 #define HONE_SAMPLES_MAX 4096
 
+// Under this problem and mode lies the launch gap of a device: between two nodes of a captured graph (docs/tuning.md).
+#define HONE_GAP_PROBLEM "identity x=f32:32"
+#define HONE_GAP_MODE "graph gap"
+
 // A candidate's failure is a result (law 4).
 typedef enum hone_verdict {
     HONE_VERDICT_OK,

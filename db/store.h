@@ -85,8 +85,6 @@ hone_status hone_store_each_failure(hone_store *store, const hone_question *ques
                                     hone_status (*each)(void *user, const char *tactic, hone_verdict verdict, const char *note), void *user);
 // Known-bad tactics under this device and toolchain: consulted before launching.
 hone_status hone_store_find_bad(hone_store *store, const hone_question *question, const char *tactic, hone_verdict *verdict, bool *found);
-// True when an ok or failed measurement of this tactic exists in this mode for exactly this device and depends.
-hone_status hone_store_find_measured(hone_store *store, const hone_measurement *asked, bool *found);
 // True when anything was measured in this mode on this device.
 hone_status hone_store_find_mode(hone_store *store, const char *device, const char *mode, bool *found);
 hone_status hone_store_find_artifact(hone_store *store, const char *key, void **data, size_t *size_bytes);   // caller frees; *data NULL when absent

@@ -214,7 +214,7 @@ hone_status hone_build_problems(const hone_graph *graph, const hone_target *targ
 hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                  hone_problem_each each, void *user) {
     hone_status status = list_problems(graph, target, precisions, true, each, user);
-    return status == HONE_OK ? each(user, HONE_BUILD_GAP_PROBLEM, 1) : status;
+    return status == HONE_OK ? each(user, HONE_GAP_PROBLEM, 1) : status;
 }
 
 void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {

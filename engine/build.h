@@ -47,7 +47,6 @@ typedef hone_status (*hone_problem_each)(void *user, const char *problem, int64_
 hone_status hone_build_problems(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                 hone_problem_each each, void *user);
 
-#define HONE_BUILD_GAP_PROBLEM "identity x=f32:32"      // whose time in the mode "graph gap" is the launch gap
 // All problems that hone_build may ask a store about: those, every conversion between the formats of a value, and the launch gap.
 hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                  hone_problem_each each, void *user);

@@ -11,13 +11,12 @@
 // hundred ns for a call on a CPU.
 #define GAP_CUDA_NS 1300.0
 #define GAP_CPU_NS 300.0
-#define GAP_MODE "graph gap"
 // A stand-in for what was never measured: far above any tuned time, so that it is only taken when nothing else covers a node.
 #define UNMEASURED_FACTOR 1000.0
 
 static double measured_gap(hone_costs *costs, double fallback) {
     const hone_build_options *o = costs->options;
-    hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = HONE_BUILD_GAP_PROBLEM, .mode = GAP_MODE,
+    hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = HONE_GAP_PROBLEM, .mode = HONE_GAP_MODE,
                               .allow_stale = true, .allow_approximate = true};
     hone_ranked *ranked = NULL;
     size_t n = 0;

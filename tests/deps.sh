@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 build=$1
 packages=(build-essential pkg-config libsqlite3-dev libzstd-dev libjansson-dev libsodium-dev libprotobuf-c-dev
     protobuf-c-compiler libonnx-dev libonnx-testdata libcmocka-dev libmicrohttpd-dev
-    libcurl4-openssl-dev libpq-dev libxgboost-dev bats libopenblas0-pthread python3 python3-venv
+    libcurl4-openssl-dev libpq-dev libxgboost-dev openssl bats libopenblas0-pthread python3 python3-venv
     python3-pip python3-yaml procps zstd)
 
 is_installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }

@@ -572,7 +572,7 @@ static hone_status store_gap(contest *c, const char *tactic, hone_answer *answer
     snprintf(answer->note, sizeof answer->note, "a node takes %.0f ns, its kernel %.0f ns", node_ns, kernel_ns);
     hone_toolchain_pick(t->supervisor.toolchain, "driver", depends, sizeof depends);
     hone_measurement row = {
-        .depends = depends, .problem = c->problem, .tactic = tactic, .mode = HONE_MODE_GAP, .timer = "event", .clock_mhz = answer->clock_mhz,
+        .depends = depends, .problem = c->problem, .tactic = tactic, .mode = HONE_GAP_MODE, .timer = "event", .clock_mhz = answer->clock_mhz,
         .temperature_c = answer->temperature_c, .power_w = answer->power_w, .throttle = answer->throttle, .registers = -1, .artifact = "",
         .note = answer->note, .samples_ns = answer->samples_ns, .sample_count = (size_t)n,
     };

@@ -14,7 +14,6 @@
 
 #define AHEAD 32                       // problems that the worker knows of before their turn
 #define SOURCES_MAX 64
-#define GAP_PROBLEM "identity x=f32:32"
 
 // ---- small answers
 
@@ -268,12 +267,12 @@ hone_status hone_tune_gap(hone_tune *t)
 {
     hone_ranked *ranked = NULL;
     size_t known = 0;
-    hone_question question = {.device = t->supervisor.device, .toolchain = t->supervisor.toolchain, .problem = GAP_PROBLEM, .mode = HONE_MODE_GAP};
+    hone_question question = {.device = t->supervisor.device, .toolchain = t->supervisor.toolchain, .problem = HONE_GAP_PROBLEM, .mode = HONE_GAP_MODE};
     if (strcmp(t->supervisor.kind, "cuda") || !t->options.store || !runs_anything(t) || hone_tune_is_over(t)) return HONE_OK;
     hone_status status = hone_store_rank(t->options.store, &question, &ranked, &known);
     hone_free(ranked);
     if (status || known) return status;
-    status = hone_contest_gap(t, ++t->next_number, GAP_PROBLEM);
+    status = hone_contest_gap(t, ++t->next_number, HONE_GAP_PROBLEM);
     hone_status kept = hone_ledger_flush(&t->ledger);
     return status ? status : kept;
 }

@@ -8,7 +8,6 @@
 
 #define HONE_MODE_COLD "single cold"
 #define HONE_MODE_WARM "single warm"
-#define HONE_MODE_GAP "graph gap"
 #define HONE_NOTE_DEFAULT "default"    // of a measurement: its tactic is what the library itself would have taken
 
 // ---- ledger: what is to be stored, in order. Entries own their text; they are written while the worker works on the next request.

@@ -6,9 +6,11 @@ import itertools
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+import urllib.parse
 import xml.etree.ElementTree
 
 import hub
@@ -147,11 +149,16 @@ def fleet_builds():
         data = {"XDG_DATA_HOME": path("data-" + k), "HONE_CACHE": path("cache")}
         done = hone("tune", tiny, "--db", path(k + ".db"), "--device", "cpu", "--effort", "quick", "--progress", "none", "--busy", env=data)
         assert done.returncode == 0, done.stderr
+        done = hone("retime", tiny, "--db", path(k + ".db"), "--seed", "5", "--time", "10", "--margin", "1000", env=data)
+        assert done.returncode == 0, done.stderr
         dump = hone("db", "dump", "--db", path(k + ".db")).stdout
-        keys.append(next(line.split("\t")[3] for line in dump.split("\n") if line.startswith("run\t")))
+        runs = {line.split("\t")[3] for line in dump.split("\n") if line.startswith("run\t")}
+        check("what was timed inside the network is signed for by who tuned", len(runs) == 1 and "\tplan " in dump, runs)
+        keys += runs
         hone("db", "merge", fleet, path(k + ".db"))
     check("two writers", len(set(keys)) == 2 and "local" not in keys, keys)
     rows = [line.split("\t")[1] for line in dump.split("\n") if line.startswith("measurement\t")]
+    inside(fleet, tiny)
     digests = set()
     steps = [(), ("admit", keys[0]), ("admit", keys[1]), ("empower", keys[0]), ("suspend", keys[1]), ("promote", rows[0]), ("quarantine", rows[1])]
     for step in steps:
@@ -168,6 +175,38 @@ def fleet_builds():
         digests.add(hone("db", "snapshot", "--db", fleet).stdout)
         served.stop()
     check("rulings matter", len(digests) > 3, digests)
+
+
+def inside(fleet, tiny):
+    """What was timed inside a network is part of what a builder is sent."""
+    db = path("inside.db")
+    hone("db", "merge", db, fleet)
+    served = Hub(db)
+    problems = hone("problems", "--db", db, "--device", "cpu").stdout
+    device = served.json("/v1/devices")["devices"][0]["device"]
+    sent = served.ask("POST", "/v1/evidence?" + urllib.parse.urlencode({"device": device}), problems.encode())[2].decode()
+    there = sqlite3.connect(db).execute("SELECT count(*) FROM measurement WHERE mode LIKE 'plan %'").fetchone()[0]
+    check("what was timed inside the network is sent", there > 0 and sent.count("\tplan ") == there, (there, sent.count("\tplan ")))
+    served.stop()
+    recorder = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
+    hub.in_thread(recorder.serve_forever)
+    hone("build", tiny, "-o", path("no.plan"), "--device", "cpu", "--hub", f"http://127.0.0.1:{recorder.server_address[1]}")
+    recorder.shutdown()
+    timed = {row[0] for row in sqlite3.connect(db).execute("SELECT problem FROM measurement_flat WHERE mode LIKE 'plan %'")}
+    check("... and asked for", timed <= set(Recorder.bodies[0].split("\n")), timed)
+
+
+class Recorder(http.server.BaseHTTPRequestHandler):
+    bodies = []
+
+    def do_POST(self):
+        Recorder.bodies.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def access():

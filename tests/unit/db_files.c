@@ -315,15 +315,15 @@ static void strange_files(void **state)
     expect_open(path_of("empty"), HONE_STORE_READ, HONE_OK, NULL);
 }
 
-// A file of the version before, with everything in it, as a program of that version left it.
-static void make_before(const char *path, const char *content)
+// A file of an older version, with everything in it, as a program of that version left it.
+static void make_before(const char *path, const char *content, int version)
 {
     hone_text sql;
     hone_text_init(&sql);
     unlink(path);
-    for (int i = 0; i < HONE_STORE_SCHEMA - 1; i++) hone_text_printf(&sql, "%s", hone_schema_migrations[i]);
-    hone_text_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; ATTACH '%s' AS now;", HONE_STORE_APPLICATION,
-                     HONE_STORE_SCHEMA - 1, content);
+    for (int i = 0; i < version; i++) hone_text_printf(&sql, "%s", hone_schema_migrations[i]);
+    hone_text_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; ATTACH '%s' AS now;", HONE_STORE_APPLICATION, version,
+                     content);
     static const char *const names[] = {"device", "toolchain", "toolchain_library", "problem", "tactic", "run", "run_private", "measurement", "sample",
                                         "coverage", "network", "network_problem", "plan", "plan_step", "artifact"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -348,18 +348,14 @@ static int watch_statements(sqlite3 *handle, char **message, const void *api)
 }
 
 // Killed before each statement that opening runs, one after the other, the file is of the old version or the new one, and whole.
-static void a_migration_killed_at_any_statement_is_whole(void **state)
+static void kill_migrations(const char *path, const char *content, const char *truth, int from)
 {
-    (void)state;
-    hone_store *store = fixture_create(folder, "content.db");
-    char *content = hone_strdup(path_of("content.db")), *path = hone_strdup(path_of("before.db"));
-    fixture_fill(store, 0);
-    char *truth = fixture_dump(store, 0);
-    hone_store_close(store);
+    hone_store *store;
     int killed = 0, old = 0;
+    char *dump;
     for (int at = 0;; at++) {
         int how;
-        make_before(path, content);
+        make_before(path, content, from);
         pid_t child = fork();
         assert_true(child >= 0);
         if (!child) {
@@ -376,9 +372,9 @@ static void a_migration_killed_at_any_statement_is_whole(void **state)
         killed++;
         OK(hone_store_open(path, HONE_STORE_READ, &store));
         int64_t version = version_of(path);
-        assert_true(version == HONE_STORE_SCHEMA - 1 || version == HONE_STORE_SCHEMA);
-        old += version < HONE_STORE_SCHEMA;
-        char *dump = fixture_dump(store, 0);
+        assert_true(version == from || version == HONE_STORE_SCHEMA);
+        old += version == from;
+        dump = fixture_dump(store, 0);
         assert_string_equal(dump, truth);
         hone_free(dump);
         OK(hone_store_check(store, NULL));
@@ -387,10 +383,21 @@ static void a_migration_killed_at_any_statement_is_whole(void **state)
     assert_true(killed > 20 && old > 15);
     assert_int_equal(version_of(path), HONE_STORE_SCHEMA);
     OK(hone_store_open(path, HONE_STORE_READ, &store));
-    char *dump = fixture_dump(store, 0);
+    dump = fixture_dump(store, 0);
     assert_string_equal(dump, truth);
     hone_free(dump);
     hone_store_close(store);
+}
+
+static void a_migration_killed_at_any_statement_is_whole(void **state)
+{
+    (void)state;
+    hone_store *store = fixture_create(folder, "content.db");
+    char *content = hone_strdup(path_of("content.db")), *path = hone_strdup(path_of("before.db"));
+    fixture_fill(store, 0);
+    char *truth = fixture_dump(store, 0);
+    hone_store_close(store);
+    for (int from = 1; from < HONE_STORE_SCHEMA; from++) kill_migrations(path, content, truth, from);
     hone_free(truth);
     hone_free(content);
     hone_free(path);
