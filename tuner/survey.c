@@ -357,15 +357,15 @@ static size_t wish(const hone_survey *s, const hone_survey_kin *kin, const sampl
 static void judge(hone_survey *s, hone_survey_kin *kin)
 {
     sample taken = take_sample(s, kin);
-    double tolerance = s->rules.tolerance;
+    double tolerance = s->rules.tolerance, centre = taken.moved <= tolerance ? kin->library : kin->middle;      // of more families is more sure
     bool differs = kin->spread > tolerance || taken.far > 4 * tolerance || fabs(kin->middle) > log(SCALE_MOST);
     size_t wanted = wish(s, kin, &taken);
     if (wanted > kin->wanted) kin->wanted = wanted;
     kin->is_gone = !kin->is.is_anew && !taken.n && taken.known && (taken.known >= GONE_FAILURES || taken.known >= kin->drawable);
     kin->is.is_decided = taken.known && (taken.known >= kin->wanted || taken.known >= kin->drawable);
     if (kin->is.failed || differs || kin->is.is_anew || !taken.n) kin->is.decision = HONE_RECHECK_RETIME;
-    else kin->is.decision = fabs(kin->middle) > tolerance ? HONE_RECHECK_RESCALE : HONE_RECHECK_KEEP;
-    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(kin->middle) : 1;
+    else kin->is.decision = fabs(centre) > tolerance ? HONE_RECHECK_RESCALE : HONE_RECHECK_KEEP;
+    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(centre) : 1;
 }
 
 // What a library did to most of its families. With a few it is not known: then nothing is expected.

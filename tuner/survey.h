@@ -39,7 +39,8 @@ typedef struct hone_survey_family {
     bool is_decided;               // enough is known; else no network needs it, or there was no time
     bool is_anew;                  // stands for what the family's source offers anew (4): nothing is decided of it
     hone_recheck_decision decision;
-    double scale, low, high;       // median, least and largest ratio of times, now to before
+    double scale;                  // of times, now to before: the median of the sample, or of the library's families where it agrees with those
+    double low, high;              // the least and largest of the sample
 } hone_survey_family;
 
 // All that a store knows of a device's problems in a mode, under this toolchain and before.
