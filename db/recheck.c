@@ -10,7 +10,7 @@
 // ---- families
 
 // "x=f16:1x56x56x64:nhwc" says f16; the first operand of a problem is its first word that says a type.
-static void find_type(const char *problem, char type[16])
+void hone_family_type(const char *problem, char type[16])
 {
     const char *math = strstr(problem, " math=");
     type[0] = 0;
@@ -31,7 +31,7 @@ void hone_family_print(const char *problem, const char *tactic, char family[HONE
     hone_tactic_words words;
     char type[16];
     hone_tactic_read(tactic, &words);
-    find_type(problem, type);
+    hone_family_type(problem, type);
     snprintf(family, HONE_FAMILY_TEXT, "%s%s%s %.*s%s%s", words.source, *words.kernel ? "." : "", words.kernel, (int)strcspn(problem, " "), problem,
              *type ? " " : "", type);
 }

@@ -98,6 +98,7 @@ hone_status hone_store_each_measurement(hone_store *store, const char *device, c
 // problem's first op, and the type of its first operand (or what `math` says): "cudnn.conv conv f16".
 enum { HONE_FAMILY_TEXT = 512 };
 void hone_family_print(const char *problem, const char *tactic, char family[HONE_FAMILY_TEXT]);
+void hone_family_type(const char *problem, char type[16]);         // its last word, "" when the problem names no type
 // The rechecks in force on a device (db/recheck_priv.h says which are), by family and versions, the latest of equal ones last. Strings live during the call.
 hone_status hone_store_each_recheck(hone_store *store, const char *device, hone_status (*each)(void *user, const hone_recheck *row, const char *writer),
                                     void *user);

@@ -137,7 +137,7 @@ static void print_candidate(const answer *a, size_t k, hone_text *text)
                      r->measurements == 1 ? "" : "s", r->mode, r->workspace_bytes, r->tied ? ", tied with the first" : "",
                      *kind_of(r) ? ", " : "", kind_of(r));
     if (r->rescaled > 0)
-        hone_text_printf(text, "       approximate: measured beside %s, and by a recheck's sample as long now, times %.3f\n", r->depends, r->rescaled);
+        hone_text_printf(text, "       approximate: measured beside %s; by a recheck's sample of its family it takes %.3f times as long now\n", r->depends, r->rescaled);
 }
 
 static void print_margin(const answer *a, hone_text *text)

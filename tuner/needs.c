@@ -30,15 +30,31 @@ static int by_need(const void *a, const void *b)
     return order ? order : strcmp(x->network, y->network);
 }
 
+// Of equal ones the largest stays.
+static void join(hone_needs *needs)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < needs->n; k++) {
+        hone_need *at = &needs->items[k], *last = kept ? &needs->items[kept - 1] : NULL;
+        if (!last || by_need(last, at)) {
+            needs->items[kept++] = *at;
+            continue;
+        }
+        if (at->times > last->times) last->times = at->times;
+        hone_free(at->problem);
+    }
+    needs->n = kept;
+}
+
 hone_status hone_needs_collect(hone_needs *needs, hone_store *store)
 {
     hone_status status = hone_store_each_need(store, add, needs);
     if (needs->n) qsort(needs->items, needs->n, sizeof *needs->items, by_need);
+    join(needs);
     return status;
 }
 
-// The first with this problem, or where it would be.
-static size_t find(const hone_needs *needs, const char *problem)
+size_t hone_needs_find(const hone_needs *needs, const char *problem, size_t *count)
 {
     size_t low = 0, high = needs->n;
     while (low < high) {
@@ -46,20 +62,15 @@ static size_t find(const hone_needs *needs, const char *problem)
         if (strcmp(needs->items[middle].problem, problem) < 0) low = middle + 1;
         else high = middle;
     }
+    for (*count = 0; low + *count < needs->n && !strcmp(needs->items[low + *count].problem, problem);) ++*count;
     return low;
 }
 
 double hone_needs_uses(const hone_needs *needs, const char *problem)
 {
     double uses = 0;
-    size_t at = find(needs, problem);
-    while (at < needs->n && !strcmp(needs->items[at].problem, problem)) {
-        const char *network = needs->items[at].network;
-        int64_t most = 0;
-        for (; at < needs->n && !strcmp(needs->items[at].problem, problem) && !strcmp(needs->items[at].network, network); at++)
-            if (needs->items[at].times > most) most = needs->items[at].times;
-        uses += (double)most;
-    }
+    size_t count, first = hone_needs_find(needs, problem, &count);
+    for (size_t k = first; k < first + count; k++) uses += (double)needs->items[k].times;
     return uses;
 }
 

@@ -13,13 +13,14 @@ typedef struct hone_need {
 } hone_need;
 
 typedef struct hone_needs {
-    hone_need *items;                  // owned; sorted by problem and network once collected
+    hone_need *items;                  // owned; once collected, sorted by problem and network, of which each pair is there once
     size_t n, capacity;
 } hone_needs;
 
 hone_status hone_needs_add(hone_needs *needs, const char *network, const char *problem, int64_t times);
 // Adds what the store's registered networks need, and sorts.
 hone_status hone_needs_collect(hone_needs *needs, hone_store *store);
+size_t hone_needs_find(const hone_needs *needs, const char *problem, size_t *count);       // the first with this problem
 double hone_needs_uses(const hone_needs *needs, const char *problem);      // 0: no network needs it
 void hone_needs_clear(hone_needs *needs);
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tuner/recheck.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,15 +81,18 @@ static void clear_problem(batch *b)
 // The best of what was timed for a piece. Nothing of what should have been: nothing is told, it is asked for again.
 static void tell(batch *b, size_t at)
 {
-    double best = INFINITY, noise = 0;
+    hone_survey_answer answer = {0};
     bool is_whole = true;
     for (size_t k = 0; k < b->n_timed; k++) {
         if (b->owners[k] != at) continue;
         is_whole = is_whole && b->timed[k].is_timed;
-        if (b->timed[k].is_timed && b->timed[k].median_ns > 0 && b->timed[k].median_ns < best) best = b->timed[k].median_ns, noise = b->timed[k].noise;
-        b->report->timed += b->timed[k].is_timed;
+        answer.ran += b->timed[k].is_timed;
+        if (!b->timed[k].is_timed || !(b->timed[k].median_ns > 0) || (answer.now_ns > 0 && b->timed[k].median_ns >= answer.now_ns)) continue;
+        answer.now_ns = b->timed[k].median_ns;
+        answer.noise = b->timed[k].noise;
     }
-    if (is_whole) hone_survey_tell(b->survey, b->pieces[at].item, isfinite(best) ? best : 0, noise);
+    b->report->timed += (int64_t)answer.ran;
+    if (is_whole) hone_survey_tell(b->survey, b->pieces[at].item, &answer);
 }
 
 static hone_status time_problem(void *user, int64_t number, const char *problem)
@@ -125,7 +127,7 @@ static hone_status time_batch(batch *b, const size_t *items, size_t count)
     for (size_t k = 0; k < count; k++) {
         hone_survey_item is = hone_survey_get(b->survey, items[k]);
         if (hone_tune_spells(is.problem)) b->pieces[b->n++] = (piece){items[k], is};
-        else hone_survey_tell(b->survey, items[k], 0, 0);
+        else hone_survey_tell(b->survey, items[k], &(hone_survey_answer){0});
     }
     qsort(b->pieces, b->n, sizeof *b->pieces, by_problem);
     for (size_t k = 0; k < b->n; k++) problems[k] = b->pieces[k].is.problem;

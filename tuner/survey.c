@@ -18,18 +18,19 @@
 #define CONTENDER 1.10                 // and one within this speaks for its family's share
 #define SPREAD_LEAST 0.03              // of a family that is timed again, when its sample says less
 #define SPREAD_UNKNOWN 0.10            // and when its sample says nothing
-#define UNNEEDED 1e-6                  // what a problem counts that no registered network needs: families of none but such are sampled too
+#define ABSORBED 0.05                  // what a problem counts that is the beginning of another
+#define UNNEEDED 1e-9                  // what a problem counts that no registered network needs: families of none but such are sampled too
 #define NOTHING_ELSE 10                // a problem without another usable record is taken to be this much slower
 #define GRAIN_NS 9.2                   // of CUPTI's times, which come in steps of 32 ns on an H100: 32 / sqrt(12)
 #define SCALE_MOST 8                   // a family that moved by more is not explained by a scale
 #define BURST 8                        // records timed before what is next is reckoned anew
 
-enum { FIRST_OF_LARGE = 2, FIRST_OF_LARGEST = 3, WHEN_MOVED = 4, WHEN_APART = 6, WHEN_NEW = 3, GONE_FAILURES = 4, LIBRARY_FAMILIES = 3 };
+enum { FIRST_OF_LARGE = 2, FIRST_OF_LARGEST = 3, WHEN_MOVED = 4, WHEN_APART = 6, WHEN_NEW = 3, GONE_FAILURES = 4, LIBRARY_FAMILIES = 3, COST_ANEW = 4, SHARE_LEAST = 100 };
 
 hone_survey_rules hone_survey_usual(uint64_t seed)
 {
     // Medians of ten samples of one kernel differ by up to 1% from run to run on an H100; winners were picked for having been lucky.
-    return (hone_survey_rules){.tolerance = 0.02, .loss = 0.0025, .seed = seed};
+    return (hone_survey_rules){.tolerance = 0.02, .loss = 0.0005, .share = 0.03, .seed = seed};
 }
 
 // ---- gathering
@@ -77,20 +78,63 @@ static hone_status add(void *user, const hone_record *known)
     made->before_noise = known->before_noise;
     made->now_noise = known->now_noise;
     made->has_failed = known->has_failed;
+    s->n_ran += is_stale && (known->now_ns > 0 || known->has_failed);
     problem->to = s->n_records;
     problem->best_ns = fmin(problem->best_ns, is_stale ? known->before_ns : known->now_ns);
     return made->is.tactic ? HONE_OK : HONE_NO_MEMORY;
 }
 
-// Without registered networks every problem is needed once.
+static hone_status add_use(hone_survey *s, hone_survey_problem *problem, const char *network, double times)
+{
+    size_t at = 0;
+    char type[16];
+    hone_family_type(problem->spelling, type);
+    while (at < s->n_engines && (strcmp(s->engines[at].network, network) || strcmp(s->engines[at].type, type))) at++;
+    if (at == s->n_engines) {
+        if (hone_grow(&s->engines, s->n_engines, &s->engines_capacity, sizeof *s->engines, RECORDS_MAX)) return HONE_NO_MEMORY;
+        hone_survey_engine *made = &s->engines[s->n_engines++];
+        *made = (hone_survey_engine){.total_ns = 0};
+        snprintf(made->network, sizeof made->network, "%s", network);
+        snprintf(made->type, sizeof made->type, "%s", type);
+    }
+    if (hone_grow(&s->uses, s->n_uses, &s->uses_capacity, sizeof *s->uses, RECORDS_MAX)) return HONE_NO_MEMORY;
+    s->uses[s->n_uses++] = (hone_survey_use){at, times};
+    s->engines[at].total_ns += times * problem->best_ns;
+    problem->uses_to = s->n_uses;
+    return HONE_OK;
+}
+
+// Whether a longer chain begins with this one: rules propose both, and partition takes the longer nearly always. They stand behind it.
+static bool is_absorbed(const hone_survey *s, const hone_needs *needs, size_t at)
+{
+    const char *spelling = s->problems[at].spelling;
+    size_t size = strlen(spelling), count;
+    for (size_t k = at + 1; k < s->n_problems && !strncmp(s->problems[k].spelling, spelling, size); k++)
+        if (!strncmp(s->problems[k].spelling + size, " | ", 3) && (hone_needs_find(needs, s->problems[k].spelling, &count), count)) return true;
+    return false;
+}
+
+static hone_status find_uses(hone_survey *s, const hone_needs *needs, size_t at)
+{
+    hone_survey_problem *problem = &s->problems[at];
+    size_t count, first = hone_needs_find(needs, problem->spelling, &count);
+    double part = count && is_absorbed(s, needs, at) ? ABSORBED : 1;
+    hone_status status = HONE_OK;
+    problem->uses_from = problem->uses_to = s->n_uses;
+    for (size_t k = first; k < first + count && status == HONE_OK; k++) status = add_use(s, problem, needs->items[k].network, part * (double)needs->items[k].times);
+    return needs->n || status != HONE_OK ? status : add_use(s, problem, "", 1);        // without networks every problem is needed once
+}
+
+// A network in one type counts as much as any other, however long it takes: what a build loses is a part of its own time.
 static hone_status weigh_problems(hone_survey *s, hone_store *store)
 {
     hone_needs needs = {0};
     hone_status status = hone_needs_collect(&needs, store);
-    for (size_t k = 0; k < s->n_problems; k++) {
-        double uses = hone_needs_uses(&needs, s->problems[k].spelling);
-        s->problems[k].uses = uses > 0 ? uses : needs.n ? UNNEEDED : 1;
-        s->total_ns += s->problems[k].uses * s->problems[k].best_ns;
+    for (size_t k = 0; k < s->n_problems && status == HONE_OK; k++) status = find_uses(s, &needs, k);
+    for (size_t k = 0; k < s->n_problems && status == HONE_OK; k++) {
+        hone_survey_problem *problem = &s->problems[k];
+        problem->weight = UNNEEDED / problem->best_ns;
+        for (size_t j = problem->uses_from; j < problem->uses_to; j++) problem->weight += s->uses[j].times / s->engines[s->uses[j].engine].total_ns;
     }
     hone_needs_clear(&needs);
     return status;
@@ -98,7 +142,7 @@ static hone_status weigh_problems(hone_survey *s, hone_store *store)
 
 static bool is_needed(const hone_survey_problem *problem)
 {
-    return problem->uses > UNNEEDED;
+    return problem->uses_to > problem->uses_from;
 }
 
 // ---- what sources offer anew
@@ -153,7 +197,7 @@ static void draw(hone_survey *s, size_t number)
     hone_survey_record *record = &s->records[number];
     const hone_survey_problem *problem = &s->problems[record->problem];
     double u = hone_rng_uniform(s->rules.seed, STREAM, number), above = log(record->is.before_ns / problem->best_ns);
-    record->size = problem->uses * problem->best_ns * (exp(-above / CLOSE) + 1e-9);
+    record->size = problem->weight * problem->best_ns * (exp(-above / CLOSE) + 1e-9);
     record->key = record->size > 0 ? -log(1 - u) / record->size : INFINITY;
 }
 
@@ -191,7 +235,7 @@ static void share_out(hone_survey *s, const hone_survey_problem *problem)
         bool is_first = record->family >= 0 && record->is.before_ns <= problem->best_ns * CONTENDER;
         for (size_t j = problem->from; j < k && is_first; j++)
             is_first = s->records[j].family != record->family || s->records[j].is.before_ns > problem->best_ns * CONTENDER;
-        if (is_first && s->total_ns > 0) s->kin[record->family].is.share += problem->uses * problem->best_ns / s->total_ns;
+        if (is_first && s->n_engines) s->kin[record->family].is.share += problem->weight * problem->best_ns / (double)s->n_engines;
     }
 }
 
@@ -232,6 +276,8 @@ void hone_survey_free(hone_survey *s)
     if (!s) return;
     hone_free(s->records);
     hone_free(s->problems);
+    hone_free(s->engines);
+    hone_free(s->uses);
     hone_free(s->kin);
     hone_free(s->drawn);
     hone_free(s->told);
@@ -311,15 +357,15 @@ static size_t wish(const hone_survey *s, const hone_survey_kin *kin, const sampl
 static void judge(hone_survey *s, hone_survey_kin *kin)
 {
     sample taken = take_sample(s, kin);
-    double tolerance = s->rules.tolerance;
+    double tolerance = s->rules.tolerance, centre = taken.moved <= tolerance ? kin->library : kin->middle;      // of more families is more sure
     bool differs = kin->spread > tolerance || taken.far > 4 * tolerance || fabs(kin->middle) > log(SCALE_MOST);
     size_t wanted = wish(s, kin, &taken);
     if (wanted > kin->wanted) kin->wanted = wanted;
     kin->is_gone = !kin->is.is_anew && !taken.n && taken.known && (taken.known >= GONE_FAILURES || taken.known >= kin->drawable);
     kin->is.is_decided = taken.known && (taken.known >= kin->wanted || taken.known >= kin->drawable);
     if (kin->is.failed || differs || kin->is.is_anew || !taken.n) kin->is.decision = HONE_RECHECK_RETIME;
-    else kin->is.decision = fabs(kin->middle) > tolerance ? HONE_RECHECK_RESCALE : HONE_RECHECK_KEEP;
-    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(kin->middle) : 1;
+    else kin->is.decision = fabs(centre) > tolerance ? HONE_RECHECK_RESCALE : HONE_RECHECK_KEEP;
+    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(centre) : 1;
 }
 
 // What a library did to most of its families. With a few it is not known: then nothing is expected.
@@ -373,12 +419,12 @@ static size_t ask_sample(const hone_survey *s, const hone_survey_kin *kin, size_
 }
 
 typedef struct gain {
-    double ns;
+    double ns, value;                  // of one use; of the engine that it matters most to, a part
     size_t item;
     bool is_must;                      // nothing else can be used on its problem
 } gain;
 
-// Expected improvement of the networks' time: how much the record is expected to fall below the best that can be used.
+// Expected improvement: how much the record is expected to fall below the best that can be used.
 static gain improvement(const hone_survey *s, size_t item, double best_ns)
 {
     const hone_survey_record *record = &s->records[item];
@@ -389,13 +435,13 @@ static gain improvement(const hone_survey *s, size_t item, double best_ns)
     double z = log((isfinite(best_ns) ? best_ns : NOTHING_ELSE * expected_ns) / expected_ns) / deviation;
     double falls = deviation * (z * 0.5 * erfc(-z / sqrt(2)) + exp(-z * z / 2) / sqrt(2 * M_PI));
     double works = (double)(kin->is.timed + 1) / (double)(kin->is.timed + kin->is.failed + 2);     // Laplace's rule of succession
-    return (gain){s->problems[record->problem].uses * expected_ns * falls * works, item, is_must};
+    return (gain){.ns = expected_ns * falls * works, .item = item, .is_must = is_must};
 }
 
-static int by_gain(const void *a, const void *b)
+static int by_value(const void *a, const void *b)
 {
     const gain *x = a, *y = b;
-    if (x->ns != y->ns) return x->ns > y->ns ? -1 : 1;
+    if (x->value != y->value) return x->value > y->value ? -1 : 1;
     return x->item < y->item ? -1 : x->item > y->item;
 }
 
@@ -407,36 +453,48 @@ static bool is_worth_it(const hone_survey *s, const hone_survey_kin *kin)
     return s->kin[kin->parent].is_gone || (kin->is.timed && kin->middle < -s->rules.tolerance);
 }
 
-// Of each problem the record that promises most.
-static size_t find_gains(const hone_survey *s, gain *gains)
+// Of each problem the record that promises most, and what all that promises to each engine.
+static void find_gains(const hone_survey *s, gain *gains, double *left)
 {
-    size_t count = 0;
     for (size_t k = 0; k < s->n_drawn; k++) {
         const hone_survey_record *record = &s->records[s->drawn[k]];
-        const hone_survey_kin *kin = &s->kin[record->family];
-        if (!is_open(record) || !is_worth_it(s, kin)) continue;
+        if (!is_open(record) || !is_worth_it(s, &s->kin[record->family])) continue;
         gain found = improvement(s, s->drawn[k], usable_best(s, &s->problems[record->problem]));
         if (found.ns > gains[record->problem].ns) gains[record->problem] = found;
     }
     for (size_t k = 0; k < s->n_problems; k++)
-        if (gains[k].ns > 0) gains[count++] = gains[k];
-    qsort(gains, count, sizeof *gains, by_gain);
-    return count;
+        for (size_t j = s->problems[k].uses_from; j < s->problems[k].uses_to; j++)
+            left[s->uses[j].engine] += s->uses[j].times * gains[k].ns / s->engines[s->uses[j].engine].total_ns;
+}
+
+// What a gain is worth to the engine that it matters most to, of those that still have something to win.
+static double value_of(const hone_survey *s, const hone_survey_problem *problem, const gain *of, const double *left)
+{
+    double most = of->is_must ? 1 : 0;
+    for (size_t j = problem->uses_from; j < problem->uses_to; j++) {
+        const hone_survey_use *use = &s->uses[j];
+        if (left[use->engine] > s->rules.loss) most = fmax(most, use->times * of->ns / s->engines[use->engine].total_ns);
+    }
+    return most;
 }
 
 static hone_status ask_gains(const hone_survey *s, size_t *items, size_t most, size_t *count)
 {
     gain *gains = hone_calloc(s->n_problems + 1, sizeof *gains);
-    double left_ns = 0;
-    if (!gains) return HONE_NO_MEMORY;
-    size_t found = find_gains(s, gains);
-    for (size_t k = 0; k < found; k++) left_ns += gains[k].ns;
-    for (size_t k = 0; k < found && *count < most && *count < BURST; k++) {
-        if (gains[k].is_must || left_ns > s->rules.loss * s->total_ns) items[(*count)++] = gains[k].item;
-        left_ns -= gains[k].ns;
+    double *left = hone_calloc(s->n_engines + 1, sizeof *left);
+    size_t cost = 0;
+    hone_status status = gains && left ? HONE_OK : HONE_NO_MEMORY;
+    if (status == HONE_OK) find_gains(s, gains, left);
+    for (size_t k = 0; k < s->n_problems && status == HONE_OK; k++)
+        if (gains[k].ns > 0) gains[k].value = value_of(s, &s->problems[k], &gains[k], left);
+    if (status == HONE_OK) qsort(gains, s->n_problems, sizeof *gains, by_value);
+    for (size_t k = 0; k < s->n_problems && status == HONE_OK && gains[k].value > 0 && *count < most && *count < BURST; k++) {
+        cost += s->records[gains[k].item].is.tactic ? 1 : COST_ANEW;
+        if (gains[k].is_must || (double)(s->n_ran + cost) <= fmax(SHARE_LEAST, s->rules.share * (double)hone_survey_stale(s))) items[(*count)++] = gains[k].item;
     }
     hone_free(gains);
-    return HONE_OK;
+    hone_free(left);
+    return status;
 }
 
 hone_status hone_survey_ask(hone_survey *s, size_t *items, size_t most, size_t *count)
@@ -460,14 +518,15 @@ bool hone_survey_knows(const hone_survey *s, size_t item, const char *tactic)
     return false;
 }
 
-void hone_survey_tell(hone_survey *s, size_t item, double now_ns, double noise)
+void hone_survey_tell(hone_survey *s, size_t item, const hone_survey_answer *answer)
 {
     hone_survey_record *record = &s->records[item];
     hone_survey_problem *problem = &s->problems[record->problem];
-    record->now_ns = now_ns;
-    record->now_noise = noise;
-    record->has_failed = !(now_ns > 0);
-    if (!record->is.tactic && now_ns > 0 && (!(problem->anew_ns > 0) || now_ns < problem->anew_ns)) problem->anew_ns = now_ns;
+    record->now_ns = answer->now_ns;
+    record->now_noise = answer->noise;
+    record->has_failed = !(answer->now_ns > 0);
+    s->n_ran += answer->ran;
+    if (!record->is.tactic && answer->now_ns > 0 && (!(problem->anew_ns > 0) || answer->now_ns < problem->anew_ns)) problem->anew_ns = answer->now_ns;
 }
 
 // ---- what came of it

@@ -7,7 +7,7 @@
 //     record is: winners and close runners-up of heavy problems come first, and nobody can tell which.
 //  2. The sample grows where it disagrees. A family whose middle ratio of times stays is kept; one that moved as a whole is rescaled.
 //  3. One whose records moved apart or failed is timed again, record by record, in the order of expected improvement of the networks' time
-//     (Mockus 1978; Jones, Schonlau & Welch, Journal of Global Optimization 13, 1998), until little can be won any more.
+//     (Mockus 1978; Jones, Schonlau & Welch, Journal of Global Optimization 13, 1998), until little can be won or 3% of all were timed.
 //  4. A vendor's library may offer other tactics now: on a few problems of each of its families, and on more, in the same order, where the
 //     old ones are gone or the new ones are faster.
 #ifndef HONE_TUNER_SURVEY_H
@@ -19,7 +19,8 @@ typedef struct hone_survey hone_survey;
 
 typedef struct hone_survey_rules {
     double tolerance;              // a ratio within 1 +- this is no change
-    double loss;                   // what may stay on the table, as a part of the networks' time
+    double loss;                   // what may stay on the table, as a part of each network's time in each type
+    double share;                  // of the stale records, how many are timed at most, but for those without which a problem has nothing
     uint64_t seed;
 } hone_survey_rules;
 
@@ -38,7 +39,8 @@ typedef struct hone_survey_family {
     bool is_decided;               // enough is known; else no network needs it, or there was no time
     bool is_anew;                  // stands for what the family's source offers anew (4): nothing is decided of it
     hone_recheck_decision decision;
-    double scale, low, high;       // median, least and largest ratio of times, now to before
+    double scale;                  // of times, now to before: the median of the sample, or of the library's families where it agrees with those
+    double low, high;              // the least and largest of the sample
 } hone_survey_family;
 
 // All that a store knows of a device's problems in a mode, under this toolchain and before.
@@ -50,8 +52,12 @@ hone_status hone_survey_ask(hone_survey *survey, size_t *items, size_t most, siz
 hone_survey_item hone_survey_get(const hone_survey *survey, size_t item);
 // Whether the store has a time of the tactic on the item's problem, under whatever versions.
 bool hone_survey_knows(const hone_survey *survey, size_t item, const char *tactic);
-// now_ns 0: it failed, or nothing new was offered. noise: the deviation of the time, as a part of it.
-void hone_survey_tell(hone_survey *survey, size_t item, double now_ns, double noise);
+typedef struct hone_survey_answer {
+    double now_ns;                 // 0: it failed, or nothing new was offered
+    double noise;                  // the deviation of the time, as a part of it
+    size_t ran;                    // tactics that were timed for it
+} hone_survey_answer;
+void hone_survey_tell(hone_survey *survey, size_t item, const hone_survey_answer *answer);
 
 size_t hone_survey_stale(const hone_survey *survey);       // records that rest on other versions
 // Problems that networks need and on which something stale is neither kept, rescaled nor timed; *without: those on which nothing may be used.

@@ -117,16 +117,32 @@ static bool is_of_source(const char *tactic, const char *source)
     return !strncmp(tactic, source, size) && strchr(".@ ", tactic[size]);
 }
 
-// All that is known of a source on a problem holds now. Where nothing is known of it, it had nothing to offer, or nothing that was kept.
+// All families of a source are kept or rescaled.
+static bool is_unchanged(const hone_survey *s, const char *source)
+{
+    size_t families = 0;
+    for (size_t k = 0; k < s->n_kin; k++) {
+        const hone_survey_family *family = &s->kin[k].is;
+        if (family->is_anew || !is_of_source(family->family, source)) continue;
+        if (!family->is_decided || family->decision == HONE_RECHECK_RETIME) return false;
+        families++;
+    }
+    return families > 0;
+}
+
+// All that is known of a source on a problem holds now. Where nothing is, the source had nothing to offer, or nothing worth keeping: so it has if
+// it did not change elsewhere.
 static bool holds(const hone_survey *s, const covered *tried)
 {
     const hone_survey_problem *problem = s->n_problems ? bsearch(tried->problem, s->problems, s->n_problems, sizeof *s->problems, by_spelling) : NULL;
-    if (!problem) return false;
-    for (size_t k = problem->from; k < problem->to; k++) {
+    size_t records = 0;
+    for (size_t k = problem ? problem->from : 0; problem && k < problem->to; k++) {
         const hone_survey_record *record = &s->records[k];
-        if (is_of_source(record->is.tactic, tried->source) && (record->has_failed || !isfinite(hone_survey_usable_ns(s, record)))) return false;
+        if (!is_of_source(record->is.tactic, tried->source)) continue;
+        if (record->has_failed || !isfinite(hone_survey_usable_ns(s, record))) return false;
+        records++;
     }
-    return true;
+    return problem && (records || is_unchanged(s, tried->source));
 }
 
 static hone_status put_coverage(const hone_survey *s, hone_store *store, const covered_list *list, int64_t *put)

@@ -283,9 +283,9 @@ static size_t recheck(world *w, hone_store *store, size_t decisions[HONE_RECHECK
         need(hone_store_begin_group(store));
         for (size_t k = 0; k < count; k++) {
             hone_survey_item item = hone_survey_get(survey, items[k]);
-            double now_ns;
-            timed += time_item(w, store, &run, &item, &now_ns);
-            hone_survey_tell(survey, items[k], now_ns, 0.001);
+            hone_survey_answer answer = {.noise = 0.001};
+            timed += answer.ran = time_item(w, store, &run, &item, &answer.now_ns);
+            hone_survey_tell(survey, items[k], &answer);
         }
         need(hone_store_end_group(store));
     }

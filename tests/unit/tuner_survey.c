@@ -87,8 +87,9 @@ static size_t answer(hone_store *store, hone_survey *survey, truth of, int64_t s
             row.problem = item.problem;
             row.depends = depends_now(row.tactic);
             if (item.tactic || ratio > 0) OK(hone_store_put_measurement(store, &row, NULL));
-            hone_survey_tell(survey, items[k], item.before_ns * ratio, 0.001);
-            timed += item.tactic || ratio > 0;
+            hone_survey_answer told = {item.before_ns * ratio, 0.001, item.tactic || ratio > 0};
+            hone_survey_tell(survey, items[k], &told);
+            timed += told.ran;
         }
     }
     OK(hone_survey_conclude(survey, store, &run, &put, &covered));
