@@ -189,6 +189,12 @@ static void print_where(hone_text *sql, const range *of)
     if (key) hone_text_printf(sql, " WHERE %s BETWEEN %" PRId64 " AND %" PRId64, key, of->first, of->last);
 }
 
+static void print_delete(hone_text *sql, const range *of)
+{
+    hone_text_printf(sql, "DELETE FROM %s", hone_shared_tables[of->table].name);
+    print_where(sql, of);
+}
+
 // ---- from PostgreSQL into the copy
 
 typedef struct taking {
@@ -225,33 +231,44 @@ static hone_status take_row(void *user, const hone_pg_value *fields, int count)
     return hone_store_step(to->store, to->insert, &row);
 }
 
-static hone_status take_into(hone_store *store, const range *at, const columns *of)
+static hone_status drop_here(hone_store *store, const range *at)
 {
-    taking to = {store, of, NULL};
     hone_text sql;
-    hone_status status;
     hone_text_init(&sql);
-    hone_text_printf(&sql, "DELETE FROM %s", hone_shared_tables[at->table].name);
-    print_where(&sql, at);
-    HONE_TRY(hone_text_status(&sql));
-    HONE_TRY(hone_store_exec(store, hone_text_get(&sql)));
+    print_delete(&sql, at);
+    hone_status status = hone_text_status(&sql);
+    if (status == HONE_OK) status = hone_store_exec(store, hone_text_get(&sql));
     hone_text_clear(&sql);
-    hone_text_printf(&sql, "INSERT INTO %s(%s) VALUES(?", hone_shared_tables[at->table].name, hone_text_get(&of->names));
+    return status;
+}
+
+static hone_status prepare_insert(hone_store *store, const columns *of, sqlite3_stmt **insert)
+{
+    hone_text sql;
+    hone_text_init(&sql);
+    hone_text_printf(&sql, "INSERT INTO %s(%s) VALUES(?", hone_shared_tables[of->table].name, hone_text_get(&of->names));
     for (int k = 1; k < of->count; k++) hone_text_printf(&sql, ", ?");
     hone_text_printf(&sql, ")");
-    HONE_TRY(hone_text_status(&sql));
-    if (sqlite3_prepare_v2(store->handle, hone_text_get(&sql), -1, &to.insert, NULL) != SQLITE_OK) {
+    hone_status status = hone_text_status(&sql);
+    if (status == HONE_OK && sqlite3_prepare_v2(store->handle, hone_text_get(&sql), -1, insert, NULL) != SQLITE_OK)
         status = hone_store_fail(store, sqlite3_errcode(store->handle), "write");
-        goto out;
-    }
     hone_text_clear(&sql);
-    hone_text_printf(&sql, "COPY (SELECT %s FROM %s", hone_text_get(&of->names), hone_shared_tables[at->table].name);
+    return status;
+}
+
+static hone_status take_rows(hone_store *store, const range *at, const columns *of)
+{
+    const hone_shared_table *table = &hone_shared_tables[at->table];
+    taking to = {store, of, NULL};
+    hone_text sql;
+    hone_text_init(&sql);
+    hone_text_printf(&sql, "COPY (SELECT %s FROM %s", hone_text_get(&of->names), table->name);
     print_where(&sql, at);
-    hone_text_printf(&sql, "%s%s) TO STDOUT (FORMAT binary)", hone_shared_tables[at->table].key ? " ORDER BY " : "",
-                     hone_shared_tables[at->table].key ? hone_shared_tables[at->table].key : "");
-    HONE_TRY(hone_text_status(&sql));
-    status = hone_pg_copy(store->shared->pg, hone_text_get(&sql), take_row, &to);
-out:
+    hone_text_printf(&sql, "%s%s) TO STDOUT (FORMAT binary)", table->key ? " ORDER BY " : "", table->key ? table->key : "");
+    hone_status status = hone_text_status(&sql);
+    if (status == HONE_OK) status = drop_here(store, at);
+    if (status == HONE_OK) status = prepare_insert(store, of, &to.insert);
+    if (status == HONE_OK) status = hone_pg_copy(store->shared->pg, hone_text_get(&sql), take_row, &to);
     sqlite3_finalize(to.insert);
     hone_text_clear(&sql);
     return status;
@@ -261,7 +278,7 @@ static hone_status take_range(hone_store *store, const range *at)
 {
     columns of;
     hone_status status = find_columns(store, at->table, &of);
-    if (status == HONE_OK) status = take_into(store, at, &of);
+    if (status == HONE_OK) status = take_rows(store, at, &of);
     clear_columns(&of);
     return status;
 }
@@ -425,6 +442,17 @@ static void print_insert(sending *to, const char *table)
     hone_text_printf(&to->sql, ") ON CONFLICT DO NOTHING");
 }
 
+static hone_status drop_there(hone_store *store, const range *at)
+{
+    hone_text sql;
+    hone_text_init(&sql);
+    print_delete(&sql, at);
+    hone_status status = hone_text_status(&sql);
+    if (status == HONE_OK) status = hone_pg_run(store->shared->pg, hone_text_get(&sql));
+    hone_text_clear(&sql);
+    return status;
+}
+
 static hone_status send_range(hone_store *store, const range *at)
 {
     columns of;
@@ -432,13 +460,7 @@ static hone_status send_range(hone_store *store, const range *at)
     hone_status status = find_columns(store, at->table, &of);
     hone_text_init(&to.sql);
     for (int k = 0; k < HONE_PG_FIELDS; k++) hone_text_init(&to.arrays[k]);
-    if (status == HONE_OK && at->rewritten) {
-        hone_text_printf(&to.sql, "DELETE FROM %s", hone_shared_tables[at->table].name);
-        print_where(&to.sql, at);
-        status = hone_text_status(&to.sql);
-        if (status == HONE_OK) status = hone_pg_run(store->shared->pg, hone_text_get(&to.sql));
-        hone_text_clear(&to.sql);
-    }
+    if (status == HONE_OK && at->rewritten) status = drop_there(store, at);
     print_insert(&to, hone_shared_tables[at->table].name);
     begin_arrays(&to);
     if (status == HONE_OK) status = hone_text_status(&to.sql);

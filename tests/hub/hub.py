@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests of the hub share: a hub as a process, requests to it, and the count of checks.
 With $HONE_TEST_POSTGRES, the folder of a PostgreSQL (postgres.py), the hubs' databases lie there, and two processes serve each."""
+import atexit
 import http.client
 import itertools
 import json
@@ -124,6 +125,8 @@ class Hub:
         self.processes = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
                           for _ in range(count)]
         self.process = self.processes[0]
+        for process in self.processes:
+            atexit.register(process.kill)      # when the test itself fails
         self.lines = [process.stdout.readline() for process in self.processes]
         found = [re.search(r"on (\S+):(\d+)", line) for line in self.lines]
         if not all(found):
