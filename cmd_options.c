@@ -2,7 +2,11 @@
 // Options that several verbs share, each set a parser of its own that a verb names as a child.
 #include "cmd_options.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "cmd.h"
+#include "kernels/source.h"
 
 enum { KEY_DB = 256, KEY_DEVICE, KEY_PRECISION, KEY_SHAPES, KEY_HUB, KEY_TOKEN_FILE, KEY_CA };
 
@@ -65,3 +69,14 @@ static error_t parse_hub(int key, char *argument, struct argp_state *state)
 const struct argp_child hone_cmd_layers_child[] = {{&hone_cmd_layers_argp, 0, 0, 0}, {0}};
 const struct argp_child hone_cmd_network_children[] = {{&hone_cmd_network_argp, 0, 0, 0}, {&hone_cmd_layers_argp, 0, 0, 0}, {0}};
 const struct argp hone_cmd_hub_argp = {hub_options, parse_hub, 0, 0, 0, 0, 0};
+
+void hone_cmd_check_sources(const char *words, struct argp_state *state)
+{
+    char word[32];
+    for (const char *at = words; *at;) {
+        size_t size = strcspn(at, ",");
+        snprintf(word, sizeof word, "%.*s", (int)size, at);
+        if (!hone_source_find(word)) argp_error(state, "there is no source '%s'", word);
+        at += size + (at[size] == ',');
+    }
+}

@@ -18,4 +18,6 @@ extern const struct argp hone_cmd_layers_argp;       // --db, several times: hon
 extern const struct argp hone_cmd_network_argp;      // --device, --precision, --shapes: hone_cmd_network
 extern const struct argp hone_cmd_hub_argp;          // --hub, --token-file, --ca: hone_remote_options
 
+void hone_cmd_check_sources(const char *words, struct argp_state *state);     // --sources LIST: ends with a usage error at a word that names none
+
 #endif

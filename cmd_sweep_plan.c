@@ -45,16 +45,12 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void check_sources(const char *words, struct argp_state *state)
+static error_t take_sources(request *asked, const char *words, struct argp_state *state)
 {
-    char word[32];
-    for (const char *at = words; *at;) {
-        size_t size = strcspn(at, ",");
-        snprintf(word, sizeof word, "%.*s", (int)size, at);
-        if (!hone_source_find(word)) argp_error(state, "there is no source '%s'", word);
-        at += size + (at[size] == ',');
-    }
-    if (strlen(words) >= sizeof((request *)state->input)->sweep.sources) argp_error(state, "--sources is too long");
+    hone_cmd_check_sources(words, state);
+    if (strlen(words) >= sizeof asked->sweep.sources) argp_error(state, "--sources is too long");
+    snprintf(asked->sweep.sources, sizeof asked->sweep.sources, "%s", words);
+    return 0;
 }
 
 static void add_variant(const char *argument, const char **list, int *n, struct argp_state *state)
@@ -84,7 +80,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (!hone_effort_parse(argument, &asked->sweep.effort) || asked->sweep.effort < HONE_EFFORT_QUICK)
             argp_error(state, "--effort wants quick, full or exhaustive, not '%s'", argument);
         return 0;
-    case KEY_SOURCES: return check_sources(argument, state), snprintf(asked->sweep.sources, sizeof asked->sweep.sources, "%s", argument), 0;
+    case KEY_SOURCES: return take_sources(asked, argument, state);
     case KEY_LEAST:
         if (!hone_cmd_seconds(argument, &asked->least_seconds)) argp_error(state, "--least wants seconds (90, 10m, 2h), not '%s'", argument);
         return 0;

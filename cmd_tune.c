@@ -91,17 +91,6 @@ static bool parse_progress(const char *word, hone_progress_mode *mode)
     return false;
 }
 
-static void check_sources(const char *words, struct argp_state *state)
-{
-    char word[32];
-    for (const char *at = words; *at;) {
-        size_t size = strcspn(at, ",");
-        snprintf(word, sizeof word, "%.*s", (int)size, at);
-        if (!hone_source_find(word)) argp_error(state, "there is no source '%s'", word);
-        at += size + (at[size] == ',');
-    }
-}
-
 static void check_kind(const request *asked, struct argp_state *state)
 {
     bool by_itself = asked->recheck || asked->spot_check;
@@ -120,7 +109,7 @@ static error_t parse_value(int key, char *argument, struct argp_state *state)
         if (!hone_effort_parse(argument, &asked->worker.effort))
             argp_error(state, "--effort wants lookup, estimate, quick, full or exhaustive, not '%s'", argument);
         return 0;
-    case KEY_SOURCES: return check_sources(argument, state), asked->worker.sources = argument, 0;
+    case KEY_SOURCES: return hone_cmd_check_sources(argument, state), asked->worker.sources = argument, 0;
     case KEY_WORKSPACE:
         if (!hone_cmd_bytes(argument, &asked->worker.workspace_limit_bytes)) argp_error(state, "--workspace wants a number of bytes (64M), not '%s'", argument);
         return 0;
