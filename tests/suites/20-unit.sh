@@ -15,6 +15,7 @@ for name in $skipped; do
     echo "$name was skipped and is not in tests/allowed_skips.txt"
     failed=$((failed + 1)) rc=1
 done
+[ "$passed" -eq 0 ] && rc=1      # no program, or no such file
 [ $rc -ne 0 ] && [ "$failed" -eq 0 ] && failed=1
 echo "$passed passed, $failed failed"
 exit $rc
