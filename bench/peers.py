@@ -43,9 +43,10 @@ class GraphSide:
     def __init__(self, torch, kind, what, calls, per_replay=1):
         self.torch, self.kind, self.what, self.at, self.graphs = torch, kind, what, 0, []
         self.per_replay = per_replay
+        self.calls = list(calls)        # their inputs and weights are read by every replay
         start = time.perf_counter()
         with torch.no_grad():
-            for call in calls:
+            for call in self.calls:
                 self.graphs.append(self.capture(call))
         self.seconds = time.perf_counter() - start
 
@@ -74,8 +75,8 @@ class GraphSide:
         return [value.float().cpu().numpy() for value in as_list(self.torch, answer)]
 
     def close(self):
-        self.graphs = []
         self.torch.cuda.synchronize()
+        self.graphs = self.calls = []
         self.torch.cuda.empty_cache()
 
 
