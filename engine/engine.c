@@ -128,7 +128,7 @@ hone_status hone_engine_prepare(const hone_engine *engine, int number, hone_runn
     HONE_TRY(hone_tactic_parse(step->tactic, &tactic));
     HONE_TRY(hone_tactic_check(&tactic, problem, &engine->device->target));
     const hone_source *source = hone_source_find(tactic.source);
-    HONE_TRY(source->probe(&engine->device->target, engine->device));
+    if (step->artifact < 0) HONE_TRY(source->probe(&engine->device->target, engine->device));      // compiled kernels need no compiler
     if (step->artifact >= 0) {       // const is cast away: the blob is only read
         const hone_artifact *artifact = &engine->plan->artifacts[step->artifact];
         blob.data = (void *)(uintptr_t)artifact->data;
