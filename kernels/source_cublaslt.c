@@ -267,7 +267,7 @@ static hone_status add_point(walk *w, const v_cublasLtMatmulAlgo_t *algo, size_t
 static hone_status ask_heuristic(walk *w)
 {
     v_cublasLtMatmulPreferenceOpaque_t preference;
-    v_cublasLtMatmulHeuristicResult_t results[HEURISTICS];
+    v_cublasLtMatmulHeuristicResult_t results[HEURISTICS] = {0};       // the library leaves bytes of them as they are, and all are the tactic's name
     size_t limit = WORKSPACE_LIMIT;
     int count = 0;
     hone_status status = HONE_OK;
@@ -286,7 +286,7 @@ out:
 // Keeps an algorithm that the library says it can run within the limit.
 static hone_status try_algo(walk *w, const v_cublasLtMatmulAlgo_t *algo)
 {
-    v_cublasLtMatmulHeuristicResult_t result;
+    v_cublasLtMatmulHeuristicResult_t result = {0};
     w->checks++;
     int answer = hone_cublaslt.MatmulAlgoCheck(w->handle, &w->plan.desc, &w->plan.first, &w->plan.second, &w->plan.out, &w->plan.out,
                                                algo, &result);
@@ -356,7 +356,7 @@ static hone_status walk_algos(walk *w, const hone_target *target)
     if (hone_cublaslt.MatmulAlgoGetIds(w->handle, p->compute, V_CUDA_R_32F, p->type, p->type, p->out_type, p->out_type, IDS_MAX, ids, &count))
         return HONE_OK;
     for (int i = 0; i < count && w->checks < CHECKS_MAX; i++) {
-        v_cublasLtMatmulAlgo_t algo;
+        v_cublasLtMatmulAlgo_t algo = {0};
         size_t left = POINTS_MAX > w->space->n_points ? POINTS_MAX - w->space->n_points : 0;
         size_t limit = w->space->n_points + (left + (size_t)(count - i) - 1) / (size_t)(count - i);
         if (hone_cublaslt.MatmulAlgoInit(w->handle, p->compute, V_CUDA_R_32F, p->type, p->type, p->out_type, p->out_type, ids[i], &algo)) continue;
