@@ -36,7 +36,7 @@ all_passed=0 all_failed=0
 say() {
     local name log rc counts passed failed word=ok
     name=$(name_of "$1") log=$B/check/$(name_of "$1")
-    rc=$(cat "$log.rc")
+    rc=$(cat "$log.rc" 2>/dev/null || echo 1)      # none: what ran the suite was killed
     counts=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$log.log" | tail -1)
     if [[ $counts =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed ]]; then
         passed=${BASH_REMATCH[1]} failed=${BASH_REMATCH[2]}
@@ -45,8 +45,8 @@ say() {
         passed=$((rc == 0)) failed=$((rc != 0))
     fi
     [ "$failed" -ne 0 ] && word=FAILED
-    awk -v name="$name" -v word=$word -v passed="$passed" -v failed="$failed" \
-        '{ printf "%-16s %-6s %5d passed, %d failed  %.1f s, %.1f s of processors\n", name, word, passed, failed, $1, $2 + $3 }' "$log.seconds"
+    awk -v name="$name" -v word=$word -v passed="$passed" -v failed="$failed" '{ wall = $1; processors = $2 + $3 }
+        END { printf "%-16s %-6s %5d passed, %d failed  %.1f s, %.1f s of processors\n", name, word, passed, failed, wall, processors }' "$log.seconds"
     [ "$failed" -ne 0 ] && { tail -n "${LOG_LINES:-40}" "$log.log" | sed 's/^/    /'; echo "    (all of it: $log.log)"; }
     all_passed=$((all_passed + passed)) all_failed=$((all_failed + failed))
 }
@@ -69,6 +69,7 @@ for suite in "${others[@]}"; do
     while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; say_those_that_are_done; done
     run "$suite" &
 done
-while [ $said -lt ${#others[@]} ]; do wait -n; say_those_that_are_done; done
+while [ -n "$(jobs -rp)" ]; do wait -n; say_those_that_are_done; done
+while [ $said -lt ${#others[@]} ]; do say "${others[said++]}"; done
 echo "$all_passed passed, $all_failed failed"
 [ "$all_failed" -eq 0 ] && [ "$all_passed" -gt 0 ]
