@@ -211,8 +211,9 @@ demo: build/.deps
 models: build/.deps
 	@$(PYTHON) tests/models/make_models.py
 
+# A quarter of what repeats one thing many times: what it may hit is memory, and the plain run has all of it.
 asan:
-	@ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
+	@UNIT_SHARE=$${UNIT_SHARE:-4} ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
 
 tsan:

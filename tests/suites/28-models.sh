@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# alone: other suites read what it makes
 # The test networks come out as tests/models/models.sha256 says, carry a signal through their depth, and get inputs and references.
 set -e
 models=build/models

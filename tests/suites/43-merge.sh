@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# alone: it is held to a time
 # A merge of many rows takes as long as it may, and its repetition next to nothing. ROWS=500000 is the size that the figures are for.
 objects=$(ls base/*.c db/*.c | sed "s|^|$B/obj/|; s|\.c$|.o|")
 mkdir -p "$B/tests"

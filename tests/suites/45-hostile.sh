@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
+# alone: its deadlines are short
 # Tactics that crash, hang, lie and overrun, shuffled among 2,000 honest ones: each gets its verdict, nobody else does.
 set -eu
 hostile=$PWD/$B/tests/hone-hostile out=$(mktemp -d)

@@ -13,6 +13,13 @@ const char *unit_folder(char *path)
     return mkdtemp(path);
 }
 
+int unit_share(int many)
+{
+    const char *text = getenv("UNIT_SHARE");
+    int by = text ? atoi(text) : 1;
+    return by > 1 ? (many + by - 1) / by : many;
+}
+
 static int is_wanted(const char *name, int count, char **prefixes)
 {
     for (int i = 0; i < count; i++)

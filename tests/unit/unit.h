@@ -21,4 +21,7 @@ extern const hone_unit_file hone_unit_files[];     // ends with a NULL name
 // A fresh folder under the build's temporary folder; path holds at least 256.
 const char *unit_folder(char *path);
 
+// How many of `many` trials of one kind are made: one in UNIT_SHARE, when the environment has it.
+int unit_share(int many);
+
 #endif
