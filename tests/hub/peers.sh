@@ -30,10 +30,10 @@ for path in json.load(sys.stdin)["paths"].values():
     for operation in path.values(): print(operation["operationId"])')}
 start=$SECONDS prober=0
 printf '%s\n' $operations | xargs -P "$(nproc)" -I{} bash -c 'probe {}; echo $? >"$folder/{}/code"'
-ask /metrics >"$folder/metrics"
+ask /metrics >"$folder/counts"
 for operation in $operations; do
-    asked=$(awk -v name="operation=\"$operation\"" 'index($1, "hone_hub_requests_total") && index($1, name) { n += $2 } END { print n + 0 }' "$folder/metrics")
-    failed=$(awk -v name="operation=\"$operation\"" 'index($1, "hone_hub_requests_total") && index($1, name) && /"5xx"/ { n += $2 } END { print n + 0 }' "$folder/metrics")
+    asked=$(awk -v name="operation=\"$operation\"" 'index($1, "hone_hub_requests_total") && index($1, name) { n += $2 } END { print n + 0 }' "$folder/counts")
+    failed=$(awk -v name="operation=\"$operation\"" 'index($1, "hone_hub_requests_total") && index($1, name) && /"5xx"/ { n += $2 } END { print n + 0 }' "$folder/counts")
     echo "$operation: asked $asked times, $failed server errors"
     [ "$(cat "$folder/$operation/code")" = 0 ] && [ "$asked" -ge "$cases" ] && [ "$failed" = 0 ] && continue
     prober=1; echo "FAIL $operation"; tail -40 "$folder/$operation/log"
