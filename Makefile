@@ -7,7 +7,7 @@
 #   make deps       what the build and the tests need     make demo      the main job, end to end
 #   make lint       layers, fences, style                 make models    test networks in build/models
 #   make asan|tsan  unit tests under sanitizers           make fuzz      fuzz targets (clang)
-#   make install    DESTDIR, prefix, GNU folder names    make hub-peers, hub-load   the hub at length
+#   make install    DESTDIR, prefix, GNU folder names    make hub-peers, hub-load, hub-kill   the hub at length
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -72,7 +72,7 @@ TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all tests deps demo check check-unit check-lint check-slurm check-postgres lint models fuzz asan tsan hub-peers hub-load install clean FORCE
+.PHONY: all tests deps demo check check-unit check-lint check-slurm check-postgres lint models fuzz asan tsan hub-peers hub-load hub-kill install clean FORCE
 
 all: $(PROGRAM) $(B)/libhone.so $(BUNDLED_DB) $(RANKING)
 
@@ -230,6 +230,12 @@ hub-peers: tests
 
 hub-load: tests
 	@B=$(B) tests/hub/load.sh
+
+# 4 hosts in network namespaces x 8 workers, each host and the hub killed KILLS times: needs root and iproute2. In `make check` 2 x 2, 5 times.
+KILLS ?= 50
+hub-kill: tests
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && HOME=$$folder HONE=$(CURDIR)/$(B)/hone PYTHONPATH=tests/hub PYTHONDONTWRITEBYTECODE=1 \
+		python3 tests/hub/kill.py "$$folder" 4 8 $(KILLS) netns
 
 install: all
 	$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir)/pkgconfig $(DESTDIR)$(includedir) $(DESTDIR)$(datadir)/hone

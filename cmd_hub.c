@@ -8,15 +8,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "cmd.h"
 #include "db/hub.h"
 #include "db/hub_token.h"
 
-enum { KEY_DB = 256, KEY_LISTEN, KEY_BEHIND_PROXY, KEY_SCOPE, KEY_DAYS, DAYS = 90, DAYS_MAX = 3650, SECONDS_OF_DAY = 86400 };
+enum { KEY_DB = 256, KEY_LISTEN, KEY_BEHIND_PROXY, KEY_SCOPE, KEY_DAYS, DAYS = 90, DAYS_MAX = 3650, SECONDS_OF_DAY = 86400, HANDLES = 8192 };
 
 typedef struct request {
     const char *db, *listen, *scope, *name;
@@ -73,6 +75,15 @@ static void tell_service_manager(const char *what)
     close(handle);
 }
 
+// A shell's 1,024 are fewer than the connections that a hub bears.
+static void ask_for_handles(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_cur >= HANDLES) return;
+    files.rlim_cur = files.rlim_max < HANDLES ? files.rlim_max : HANDLES;
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static hone_status serve(const request *asked)
 {
     const hone_hub_options options = {asked->db, asked->listen ? asked->listen : "127.0.0.1:8750", asked->behind_proxy};
@@ -85,6 +96,8 @@ static hone_status serve(const request *asked)
     sigaddset(&stopping, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &stopping, NULL);      // for all threads to come
     signal(SIGPIPE, SIG_IGN);
+    hone_alloc_give_back();
+    ask_for_handles();
     hone_status status = hone_hub_start(&options, &hub);
     if (status != HONE_OK) return status;
     printf("listening on %.*s:%d, %s\n", (int)(strrchr(options.listen, ':') - options.listen), options.listen, hone_hub_port(hub),

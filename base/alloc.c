@@ -10,7 +10,7 @@
 
 #include "base/status.h"
 
-enum { ALIGNMENT = 64, LARGE_PAGE_BYTES = 2 << 20 };
+enum { ALIGNMENT = 64, LARGE_PAGE_BYTES = 2 << 20, APART_BYTES = 128 << 10 };
 
 static _Atomic uint64_t calls;
 static _Atomic uint64_t failing_call;      // 0: none
@@ -101,6 +101,12 @@ int hone_grow(void *items, size_t count, size_t *capacity, size_t item_bytes, si
     memcpy(items, &moved, sizeof moved);
     *capacity = wanted;
     return 0;
+}
+
+// glibc raises its threshold to the size of what was freed, up to 32 MiB: from then on such blocks leave holes in every thread's heap.
+void hone_alloc_give_back(void)
+{
+    mallopt(M_MMAP_THRESHOLD, APART_BYTES);
 }
 
 void hone_alloc_fail_at(uint64_t nth, int forever)

@@ -17,6 +17,8 @@ void hone_free(void *memory);                              // NULL is legal
 // reached *capacity, never beyond `ceiling` items. Returns 0, or -1 with the sentence recorded.
 int hone_grow(void *items, size_t count, size_t *capacity, size_t item_bytes, size_t ceiling);
 
+void hone_alloc_give_back(void);      // for a process that lives for months: large blocks go back to the system when they are freed
+
 // Tests: the Nth allocation from now fails (0 = never), once or from then on.
 void hone_alloc_fail_at(uint64_t nth, int forever);
 uint64_t hone_alloc_count(void);      // calls so far

@@ -309,8 +309,6 @@ out:
 struct hone_batch {
     void *blob;                    // owned, as it came
     size_t blob_bytes;
-    void *text;                    // owned: the dump inside
-    size_t text_bytes;
     hone_id id;
     char writer[HONE_ID_TEXT];
     int64_t sequence;
@@ -390,11 +388,23 @@ static hone_status check_rows(opening *to)
     return HONE_OK;
 }
 
-static hone_status read_text(hone_batch *batch)
+// The text is unpacked twice, to be checked and to be put, and not kept meanwhile: it is four times the blob, and a hub's batches wait by the hundred.
+static hone_status read_text(const hone_batch *batch, const hone_dump_sink *sink)
+{
+    void *text = NULL;
+    size_t text_bytes;
+    hone_status status = hone_dump_unzip(batch->blob, batch->blob_bytes, HONE_BATCH_TEXT_MAX, &text, &text_bytes);
+    if (status == HONE_OK && !text) return hone_fail(HONE_DAMAGED, "this is no batch: it is not compressed by zstd");
+    if (status == HONE_OK) status = hone_dump_read(text, text_bytes, sink);
+    hone_free(text);
+    return status;
+}
+
+static hone_status check_text(hone_batch *batch)
 {
     opening to = {.batch = batch, .latest_ms = hone_clock_unix_ms() + AHEAD_MS_MAX};
-    hone_dump_sink sink = {take_fact, NULL, &to};
-    hone_status status = hone_dump_read(batch->text, batch->text_bytes, &sink);
+    const hone_dump_sink sink = {take_fact, NULL, &to};
+    hone_status status = read_text(batch, &sink);
     if (status == HONE_OK) status = check_rows(&to);
     hone_ids_clear(&to.facts);
     hone_ids_clear(&to.runs);
@@ -418,12 +428,7 @@ hone_status hone_batch_open(const void *blob, size_t size_bytes, hone_batch **ba
     }
     memcpy(made->blob, blob, size_bytes);
     made->blob_bytes = size_bytes;
-    HONE_TRY(hone_dump_unzip(blob, size_bytes, HONE_BATCH_TEXT_MAX, &made->text, &made->text_bytes));
-    if (!made->text) {
-        status = hone_fail(HONE_DAMAGED, "this is no batch: it is not compressed by zstd");
-        goto out;
-    }
-    HONE_TRY(read_text(made));
+    HONE_TRY(check_text(made));
     *batch = made;
     made = NULL;
 out:
@@ -436,7 +441,6 @@ void hone_batch_close(hone_batch *batch)
     if (!batch) return;
     hone_ids_clear(&batch->ids);
     hone_free(batch->blob);
-    hone_free(batch->text);
     hone_free(batch);
 }
 
@@ -489,8 +493,8 @@ static hone_status any_ruled(hone_store *store, const hone_batch *batch, bool *r
 hone_status hone_batch_put_rows(hone_store *store, const hone_batch *batch, int64_t *added, bool *ruled)
 {
     putting to = {.store = store};
-    hone_dump_sink sink = {put_fact, NULL, &to};
-    hone_status status = hone_dump_read(batch->text, batch->text_bytes, &sink);
+    const hone_dump_sink sink = {put_fact, NULL, &to};
+    hone_status status = read_text(batch, &sink);
     if (status == HONE_OK) status = any_ruled(store, batch, &to.ruled);
     *added = to.added;
     *ruled = to.ruled;

@@ -17,8 +17,10 @@
 #include "base/clock.h"
 #include "base/dl.h"
 #include "base/hash.h"
+#include "db/http_guests.h"
 
-enum { HEAD_BYTES_MAX = 32 << 10, FIRST_BODY_BYTES = 16 << 10, REQUEST_SECONDS_MAX = 120, ETAG_TEXT = 35, DROPPED_BYTES_MAX = 64 << 20 };
+enum { HEAD_BYTES_MAX = 32 << 10, FIRST_BODY_BYTES = 16 << 10, ETAG_TEXT = 35, DROPPED_BYTES_MAX = 64 << 20 };
+enum { REQUEST_SECONDS_MAX = 120, ANSWER_SECONDS_MAX = 600 };        // for a body to arrive; and for all from the head to the answer's last byte
 
 struct hone_http_reply {
     atomic_int owners;
@@ -44,6 +46,7 @@ struct hone_http_request {
 struct hone_http_server {
     hone_http_options options;
     struct MHD_Daemon *daemon;
+    hone_http_guests *guests;          // owned
     int socket;
     atomic_llong bodies_bytes;
 };
@@ -62,6 +65,7 @@ static struct {
     __typeof__(MHD_suspend_connection) *suspend;
     __typeof__(MHD_resume_connection) *resume;
     __typeof__(MHD_lookup_connection_value) *lookup;
+    __typeof__(MHD_get_connection_info) *connection_info;
 } mhd;
 
 static pthread_once_t mhd_once = PTHREAD_ONCE_INIT;
@@ -75,7 +79,7 @@ static void open_library(void)
         {"MHD_create_response_from_buffer", &mhd.create_response, 0}, {"MHD_add_response_header", &mhd.add_header, 0},
         {"MHD_destroy_response", &mhd.destroy_response, 0}, {"MHD_queue_response", &mhd.queue_response, 0},
         {"MHD_suspend_connection", &mhd.suspend, 0}, {"MHD_resume_connection", &mhd.resume, 0},
-        {"MHD_lookup_connection_value", &mhd.lookup, 0},
+        {"MHD_lookup_connection_value", &mhd.lookup, 0}, {"MHD_get_connection_info", &mhd.connection_info, 0},
     };
     mhd_status = hone_dl_open(&mhd.dl, names);
     if (mhd_status == HONE_OK) mhd_status = hone_dl_bind(&mhd.dl, symbols, sizeof symbols / sizeof *symbols);
@@ -175,6 +179,22 @@ static hone_http_reply *refusal(int code, const char *sentence)
     return reply;
 }
 
+// ---- guests
+
+static hone_http_guest *guest_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info = mhd.connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection, void **guest, enum MHD_ConnectionNotificationCode what)
+{
+    hone_http_server *server = user;
+    const union MHD_ConnectionInfo *info = mhd.connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) hone_http_guest_leave(server->guests, *guest);
+    else if (info) *guest = hone_http_guest_enter(server->guests, info->connect_fd, server->options.idle_seconds);
+}
+
 // ---- requests
 
 static hone_http_request *new_request(hone_http_server *server, struct MHD_Connection *connection, const char *method, const char *path)
@@ -235,6 +255,7 @@ static enum MHD_Result begin(hone_http_server *server, struct MHD_Connection *co
 {
     hone_http_request *request = *mine = new_request(server, connection, method, path);
     if (!request) return MHD_NO;
+    hone_http_guest_expect(guest_of(connection), ANSWER_SECONDS_MAX);
     hone_http_reply *reply = server->options.answer(server->options.user, request, false);
     if (!reply && announces_too_much(request)) reply = refusal(413, refusal_text(413));
     return reply ? send_reply(request, reply) : MHD_YES;
@@ -274,9 +295,9 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **m
 {
     hone_http_server *server = user;
     hone_http_request *request = *mine;
-    (void)connection;
     (void)why;
     if (!request) return;
+    hone_http_guest_expect(guest_of(connection), server->options.idle_seconds);       // for the next head
     server->options.sent(server->options.user, request, request->code, hone_clock_ns() - request->start_ns);
     drop_body(request);
     hone_http_reply_free(request->reply);
@@ -387,7 +408,8 @@ static hone_status start(hone_http_server *server)
         {MHD_OPTION_LISTEN_SOCKET, server->socket, NULL}, {MHD_OPTION_THREAD_POOL_SIZE, 2, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, o->connections_max, NULL}, {MHD_OPTION_CONNECTION_TIMEOUT, o->idle_seconds, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_BYTES_MAX, NULL},
-        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server}, {MHD_OPTION_END, 0, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, server}, {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, server},
+        {MHD_OPTION_END, 0, NULL},
     };
     server->daemon = mhd.start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_call, server,
                                       MHD_OPTION_ARRAY, items, MHD_OPTION_END);
@@ -403,11 +425,13 @@ hone_status hone_http_serve(const hone_http_options *options, hone_http_server *
     server->options = *options;
     server->socket = -1;
     HONE_TRY(open_socket(options->listen, &server->socket));
+    HONE_TRY(hone_http_guests_new(&server->guests));
     HONE_TRY(start(server));
     *made = server;
     return HONE_OK;
 out:
     if (server->socket >= 0) close(server->socket);
+    hone_http_guests_free(server->guests);
     hone_free(server);
     return status;
 }
@@ -422,6 +446,7 @@ void hone_http_stop(hone_http_server *server)
     if (!server) return;
     hone_http_quiesce(server);         // else the library closes the socket
     mhd.stop_daemon(server->daemon);
+    hone_http_guests_free(server->guests);
     close(server->socket);
     hone_free(server);
 }

@@ -21,7 +21,7 @@ typedef struct hone_http_reply hone_http_reply;
 
 typedef struct hone_http_options {
     const char *listen;                // 127.0.0.1:8080, [::1]:8080; port 0 takes a free one
-    int connections_max, idle_seconds;
+    int connections_max, idle_seconds;     // silent for so long, or without a whole head after it: closed
     int64_t bodies_max_bytes;          // of all requests together; what is above gets 429
     hone_http_reply *(*answer)(void *user, hone_http_request *request, bool is_whole);
     void (*sent)(void *user, hone_http_request *request, int code, int64_t duration_ns);   // for metrics

@@ -263,6 +263,7 @@ hone_status hone_hub_start(const hone_hub_options *options, hone_hub **made)
     hone_status status = hub && hub->cache && hub->options.db && hub->options.listen ? HONE_OK : HONE_NO_MEMORY;
     if (status != HONE_OK) goto out;
     HONE_TRY(hone_store_open(options->db, HONE_STORE_CREATE, &hub->store));
+    HONE_TRY(hone_store_keep_journal(hub->store));
     atomic_store(&hub->seen_ns, hone_clock_ns());
     HONE_TRY(hone_tokens_open(options->db, &hub->tokens));
     HONE_TRY(check_access(hub));

@@ -54,19 +54,21 @@ static void print_durations(const hone_hub *hub, hone_text *out)
     }
 }
 
-static int64_t resident_bytes(void)
+// *own: without what lies in files, such as the program, which the system takes back when it wants to.
+static int64_t resident_bytes(int64_t *own)
 {
-    long long pages = 0;
+    long long pages = 0, in_files = 0;
     FILE *file = fopen("/proc/self/statm", "re");
-    if (!file) return 0;
-    if (fscanf(file, "%*d %lld", &pages) != 1) pages = 0;
-    fclose(file);
+    if (file && fscanf(file, "%*d %lld %lld", &pages, &in_files) != 2) pages = in_files = 0;
+    if (file) fclose(file);
+    *own = (pages - in_files) * sysconf(_SC_PAGESIZE);
     return pages * sysconf(_SC_PAGESIZE);
 }
 
 hone_status hone_hub_metrics(hone_hub_call *call, hone_text *out)
 {
     hone_hub *hub = call->hub;
+    int64_t own_bytes, all_bytes = resident_bytes(&own_bytes);
     const struct { const char *name, *type, *what; int64_t value; } values[] = {
         {"hone_hub_rows_added_total", "counter", "Rows that were new.", atomic_load(&hub->rows)},
         {"hone_hub_batches_added_total", "counter", "Batches whose rows count.", atomic_load(&hub->fates[HONE_BATCH_ADDED])},
@@ -81,7 +83,8 @@ hone_status hone_hub_metrics(hone_hub_call *call, hone_text *out)
         {"hone_hub_batches_waiting", "gauge", "Batches that wait for the writer.", hone_hub_queue_count(&hub->batches)},
         {"hone_hub_database_up", "gauge", "0 while the hub has lost touch with PostgreSQL.", !hone_hub_is_behind(hub)},
         {"hone_hub_start_time_seconds", "gauge", "When the hub began, in seconds since 1970.", hub->start_unix_ms / 1000},
-        {"process_resident_memory_bytes", "gauge", "Memory in use.", resident_bytes()},
+        {"hone_hub_memory_bytes", "gauge", "Memory in use, without what lies in files.", own_bytes},
+        {"process_resident_memory_bytes", "gauge", "Memory in use.", all_bytes},
     };
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         hone_text_printf(out, "# HELP %s %s\n# TYPE %s %s\n%s %" PRId64 "\n", values[k].name, values[k].what, values[k].name, values[k].type,

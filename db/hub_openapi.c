@@ -25,19 +25,23 @@ static void print_content(hone_json *json, const char *type)
     hone_json_close(json, '}');
 }
 
+static void print_parameter(hone_json *json, const char *where, const hone_hub_parameter *parameter)
+{
+    hone_json_open(json, NULL, '{');
+    hone_json_text(json, "name", parameter->name);
+    hone_json_text(json, "in", where);
+    hone_json_text(json, "description", parameter->what);
+    hone_json_bool(json, "required", parameter->required);
+    print_schema(json, "string", NULL);
+    hone_json_close(json, '}');
+}
+
 static void print_parameters(hone_json *json, const hone_operation *operation)
 {
-    if (!operation->parameters[0].name) return;
+    static const hone_hub_parameter if_none_match = {"If-None-Match", "The ETag of the answer at hand: 304 while it holds", false};
     hone_json_open(json, "parameters", '[');
-    for (int k = 0; k < HONE_HUB_PARAMETERS && operation->parameters[k].name; k++) {
-        hone_json_open(json, NULL, '{');
-        hone_json_text(json, "name", operation->parameters[k].name);
-        hone_json_text(json, "in", "query");
-        hone_json_text(json, "description", operation->parameters[k].what);
-        hone_json_bool(json, "required", operation->parameters[k].required);
-        print_schema(json, "string", NULL);
-        hone_json_close(json, '}');
-    }
+    for (int k = 0; k < HONE_HUB_PARAMETERS && operation->parameters[k].name; k++) print_parameter(json, "query", &operation->parameters[k]);
+    if (!strcmp(operation->method, "GET")) print_parameter(json, "header", &if_none_match);
     hone_json_close(json, ']');
 }
 

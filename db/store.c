@@ -373,6 +373,9 @@ hone_status hone_store_open(const char *path, hone_store_access access, hone_sto
     return hone_pg_is_address(path) ? hone_shared_open(path, access, store) : open_store(path, access, false, store);
 }
 
+// Under the rollback journal each commit of the writer empties a reader's cache, so it need not hold more than some questions' pages.
+#define READER_CACHE "PRAGMA cache_size = -8192"
+
 hone_status hone_store_open_again(const hone_store *store, hone_store **reader)
 {
     char *name = hone_strdup(store->path);
@@ -380,7 +383,11 @@ hone_status hone_store_open_again(const hone_store *store, hone_store **reader)
     if (status != HONE_OK) return hone_free(name), status;
     hone_free((*reader)->path);
     (*reader)->path = name;
-    return HONE_OK;
+    status = hone_store_exec(*reader, READER_CACHE);
+    if (status == HONE_OK) return HONE_OK;
+    hone_store_close(*reader);
+    *reader = NULL;
+    return status;
 }
 
 hone_status hone_store_follow(hone_store *store, bool *changed)

@@ -21,6 +21,7 @@ typedef enum hone_store_access { HONE_STORE_READ, HONE_STORE_WRITE, HONE_STORE_C
 hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store);
 // Another handle for reading on what store has open, for another thread.
 hone_status hone_store_open_again(const hone_store *store, hone_store **reader);
+hone_status hone_store_keep_journal(hone_store *store);       // for one that writes all the time: DB-journal keeps up to 64 MiB of the disk
 bool hone_store_is_shared(const hone_store *store);    // in PostgreSQL
 // Between transactions: says whether others have written since the last call. What lies in PostgreSQL is seen only up to here, or the begin of a put.
 hone_status hone_store_follow(hone_store *store, bool *changed);

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -12,7 +13,8 @@ import time
 import hub
 from hub import HONE, Hub, check, hone
 
-folder, writers = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 5
+folder, writers = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 20
+random.seed(int(os.environ.get("SEED", "1")))
 FLEET = os.path.join(os.path.dirname(HONE), "tests", "hub-fleet")
 
 
@@ -36,10 +38,15 @@ def digest(db):
     return len(lines), hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
+def rows_of(writer):
+    """One to three batches; the run is a row too."""
+    return 300 + 100 * (writer % 10)
+
+
 def make():
     fleet("own", hub_db(), path("owner"))
     for k in range(writers):
-        fleet("rows", path(f"w{k}.db"), path(f"key{k}"), 300 + 100 * k, k)
+        fleet("rows", path(f"w{k}.db"), path(f"key{k}"), rows_of(k), k)
     fleet("admit", hub_db(), path("owner"), *(path(f"key{k}") for k in range(writers)))
     hone("db", "merge", path("all.db"), *(path(f"w{k}.db") for k in range(writers)))
     return digest(path("all.db"))
@@ -62,7 +69,7 @@ def through_a_hub(whole):
         first = moved(hone(*words))
         hub.settle()
         again = moved(hone(*words))
-        check(f"writer {k} pushes", first.get("added", 0) > 300 + 100 * k and first["quarantined"] == 0, first)
+        check(f"writer {k} pushes", first.get("added", 0) > rows_of(k) and first["quarantined"] == 0, first)
         check(f"writer {k} pushes again", again == {"schema": "hone.exchange.1", "batches": 0, "rows": 0, "added": 0, "quarantined": 0}, again)
     check("the hub has the rows of the merge", digest(hub_db()) == whole)
     words = ["pull", "--db", receiver("puller.db"), "--hub", served.url, "--json"]
@@ -113,14 +120,14 @@ def segments(name, whole):
         shutil.copy(path(f"w{k}.db"), path(f"twin{k}.db"))
         twin = [*words[:3], path(f"twin{k}.db"), *words[4:]]
         victim = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.003 * k)
+        time.sleep(random.uniform(0, 0.06))
         victim.send_signal(signal.SIGKILL)
         victim.wait()
         racing += [(k, subprocess.Popen(w, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)) for w in (words, twin)]
     made = sum(json.loads(process.communicate()[0])["batches"] for _, process in racing)
     check("racing writers end well", all(process.returncode == 0 for _, process in racing))
     there = [n for n in os.listdir(path(name)) if len(n) == 64]
-    check("each segment was made once", made <= len(there) and len(there) == sum(-(-(301 + 100 * k) // 500) for k in range(writers)), (made, len(there)))
+    check("each segment was made once", made <= len(there) and len(there) == sum(-(-(rows_of(k) + 1) // 500) for k in range(writers)), (made, len(there)))
     pulled = moved(hone("pull", "--db", receiver(name + ".db"), "--from", place, "--json"))
     check("a fold has the rows of the merge", digest(path(name + ".db")) == whole, pulled)
     check("a second fold changes nothing", moved(hone("pull", "--db", path(name + ".db"), "--from", place, "--json")).get("batches") == 0)

@@ -125,6 +125,7 @@ def main():
     for form, right in sorted(forms.items()):
         check(form, all(right), f"{right.count(False)} of {len(right)} signatures differ from botocore's")
         print(f"{form}: {len(right)} signed, {right.count(True)} as botocore signs")
+    check("of racing writers one gets 412", codes.get(412, 0) > 0, codes)
     print("answers:", dict(sorted(codes.items())))
     done = hone("push", "--db", path("w0.db"), "--key", path("key0"), "--to", "s3://fleet/x", env={"AWS_SECRET_ACCESS_KEY": ""})
     check("without a secret", done.returncode == 2, done.stderr)
