@@ -73,10 +73,12 @@ hone_status hone_worklist_add_graph(hone_worklist *list, const hone_graph *graph
 hone_status hone_worklist_add_missing(hone_worklist *list, const hone_graph *graph, hone_store *store, const hone_build_options *options)
 {
     hone_plan *plan = NULL;
+    hone_build_options trial = *options;
     hone_text text;
+    trial.explores = true;
     hone_text_init(&text);
     hone_store_begin_read(store);
-    hone_status status = hone_build(graph, store, options, "", &text, &plan);
+    hone_status status = hone_build(graph, store, &trial, "", &text, &plan);
     hone_store_end_read(store);
     if (status == HONE_OK || status == HONE_MISS) status = hone_worklist_add_lines(list, hone_text_get(&text));
     hone_plan_free(plan);

@@ -35,6 +35,7 @@ typedef struct hone_build_options {
     hone_precision_set precisions;
     bool strict;                   // missing entries are HONE_MISS
     bool allow_stale, allow_approximate;
+    bool explores;                 // a trial build: conversions never measured are judged by their bytes, so that it may ask for them
     int lanes;                     // 1, 2, 4
     int64_t workspace_limit_bytes;
     const hone_pin *pins;

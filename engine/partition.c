@@ -83,8 +83,9 @@ hone_status hone_conversion_cost(hone_costs *costs, const hone_tensor *from, con
     if (!problem) return HONE_NO_MEMORY;
     hone_status status = hone_conversion_problem(from, to, problem);
     if (status == HONE_OK) status = hone_costs_get(costs, problem, cost);
-    // An unmeasured conversion is judged by its bytes until it is tuned, so that it can be chosen and then be reported as missing.
-    if (status == HONE_OK) *ns = costs->gap_ns + ((*cost)->tactic ? (*cost)->ns : 2 * hone_roofline_ns(problem, &costs->target) + 2000);
+    // A plan to run is made of what was measured wherever that can be; a trial build asks for the conversions that may pay.
+    bool is_guess = status == HONE_OK && !(*cost)->tactic && costs->options->explores;
+    if (status == HONE_OK) *ns = costs->gap_ns + (is_guess ? 2 * hone_roofline_ns(problem, &costs->target) + 2000 : (*cost)->ns);
     hone_free(problem);
     return status;
 }
