@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Day one: from the bundled database alone, with no GPU, every network of both exporters builds under --strict for its GPUs, in FP16
-# the same bytes in two folders, and ResNet-50 in a second (two are allowed here, since the machine may be busy). Then plans that do
-# without a library, and what the database says of hone's own products and convolutions beside the libraries'. BUILDS="DEVICE:PRECISION ..." takes others.
+# the same bytes in two folders, and ResNet-50 in a second (two are allowed here, since the machine may be busy). And what the database
+# says of hone's own products and convolutions beside the libraries'. BUILDS="DEVICE:PRECISION ..." takes others.
+# Then plans that do without libraries (hone build --without).
 set -u
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -38,6 +39,7 @@ for pair in ${BUILDS:-h200:fp16 h200:bf16}; do
         printf '%-26s %s %s %s %s\n' "$name" "$device" "$precision" $word "$text"
     done
 done
+
 # Plans that do without libraries: no tactic of the sources that may open them, and the same bytes again.
 without() {      # NETWORK LIST SOURCES, for $device
     local model=$PWD/build/models/$1.onnx plan show
