@@ -67,7 +67,7 @@ RANKING := $(if $(wildcard db/bundled/ranking.txt),$(PROGRAM:%/hone=%/ranking.tx
 TEST_BINS := $(B)/tests/unit $(if $(HOSTILE_SRC),$(B)/tests/hone-hostile) \
 	$(patsubst tests/fuzz/%.c,$(B)/tests/fuzz-%,$(FUZZ_SRC)) \
 	$(patsubst tests/gpu/%.c,$(B)/tests/gpu_%,$(wildcard tests/gpu/*.c)) \
-	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c)) \
+	$(patsubst tests/hub/%.c,$(B)/tests/hub-%,$(wildcard tests/hub/*.c)) $(B)/tests/hide_libraries.so \
 	$(patsubst tests/tuner/%.c,$(B)/tests/tuner-%,$(wildcard tests/tuner/*.c))
 
 .DELETE_ON_ERROR:
@@ -123,6 +123,11 @@ $(B)/tests/hub-%: $(B)/obj/tests/hub/%.o $(call objects,$(filter base/% db/%,$(L
 $(B)/tests/tuner-%: $(B)/obj/tests/tuner/%.o $(ALL_OBJ)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# The loader loads it before the program, so it is plain C, whatever the program is built with.
+$(B)/tests/hide_libraries.so: tests/hide_libraries.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) -D_GNU_SOURCE -std=gnu11 -O2 -fPIC $(WARNINGS) -shared -o $@ $<
 
 # Fuzz targets replay their corpora in `make check` through tests/fuzz/replay.c; `make fuzz` searches.
 $(B)/tests/fuzz-%: $(B)/obj/tests/fuzz/%.o $(B)/obj/tests/fuzz/replay.o $(ALL_OBJ)

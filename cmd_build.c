@@ -17,7 +17,8 @@
 #include "engine/graph.h"
 
 enum {
-    PINS_MAX = 256, KEY_STRICT = 256, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN, KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_SNAPSHOT
+    PINS_MAX = 256, KEY_STRICT = 256, KEY_PIN, KEY_LANES, KEY_WORKSPACE, KEY_TOOLCHAIN, KEY_STALE, KEY_APPROXIMATE, KEY_JSON, KEY_SNAPSHOT,
+    KEY_WITHOUT
 };
 
 typedef struct request {
@@ -31,6 +32,7 @@ typedef struct request {
     int64_t workspace_bytes;
     hone_pin pins[PINS_MAX];
     int n_pins;
+    hone_text without;             // libraries, a comma between; empty: the plan may open all
 } request;
 
 static const struct argp_option options[] = {
@@ -39,6 +41,7 @@ static const struct argp_option options[] = {
     {"pin", KEY_PIN, "LAYER=TACTIC", 0, "Runs a layer by this tactic; may be given again", 0},
     {"lanes", KEY_LANES, "N", 0, "Steps that may overlap, 1 to 16 (default: 4 on a GPU, 1 on a CPU)", 0},
     {"workspace", KEY_WORKSPACE, "BYTES", 0, "Leaves out tactics that need more scratch memory; K, M and G are understood", 0},
+    {"without", KEY_WITHOUT, "NAME[,NAME...]", 0, "Leaves out tactics that may open these libraries when the plan runs: nvrtc, cudnn, cublaslt, openblas", 0},
     {"toolchain", KEY_TOOLCHAIN, "SPELLING", 0, "Library versions to build for (default: the newest recorded for the device)", 0},
     {"snapshot", KEY_SNAPSHOT, "ID", 0, "Refuses any other content of the database (hone db snapshot); the first 16 digits will do", 0},
     {"allow-stale", KEY_STALE, 0, 0, "Also uses measurements beside other library versions", 0},
@@ -83,6 +86,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_WORKSPACE:
         if (!hone_cmd_bytes(argument, &asked->workspace_bytes)) argp_error(state, "--workspace wants a number of bytes (64M), not '%s'", argument);
         return 0;
+    case KEY_WITHOUT:
+        if (hone_opens_check(argument) != HONE_OK) argp_error(state, "--without %s: %s", argument, hone_error_text());
+        return hone_opens_add(&asked->without, argument), 0;
     case ARGP_KEY_ARG:
         if (asked->model) argp_error(state, "one MODEL.onnx at a time");
         return asked->model = argument, 0;
@@ -98,7 +104,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 typedef struct outcome {
     const hone_plan *plan;
-    const char *missing;
+    const char *missing, *libraries;
     double seconds;
     int64_t weight_bytes, artifact_bytes;
     int stale, approximate, stand_ins;
@@ -138,6 +144,7 @@ static void say(const outcome *o, const char *path)
     fprintf(stderr, "%d steps on %d lane%s, %s; weights %.1f MB, compiled kernels %.1f kB, one slot %.1f MB; built in %.2f s\n", plan->n_steps,
             plan->lanes, plan->lanes == 1 ? "" : "s", predicted, (double)o->weight_bytes / 1e6, (double)o->artifact_bytes / 1e3,
             (double)plan->arena_bytes / 1e6, o->seconds);
+    fprintf(stderr, "may open when it runs: %s\n", *o->libraries ? o->libraries : "no library");
     fprintf(stderr, "%.1f%% of %.3f GFLOP in %.*s\n", 100 * share(plan), plan->flops / 1e9, (int)asked, plan->precisions);
     for (const char *line = plan->not_in_precision; *line;) {
         int size = (int)strcspn(line, "\n");
@@ -181,7 +188,7 @@ static hone_status say_json(const outcome *o, const char *path)
     hone_json_open(&json, NULL, '{');
     const struct { const char *key, *value; } texts[] = {
         {"schema", "hone.build.1"}, {"plan", path}, {"digest", hex}, {"network", plan->network}, {"device", plan->device}, {"toolchain", plan->toolchain},
-        {"precisions", plan->precisions},
+        {"precisions", plan->precisions}, {"libraries", o->libraries},
     };
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) hone_json_text(&json, texts[k].key, texts[k].value);
     const struct { const char *key; int64_t value; } numbers[] = {
@@ -264,6 +271,7 @@ static hone_status settle(const request *asked, hone_store *store, char spelling
     build->workspace_limit_bytes = asked->workspace_bytes;
     build->pins = asked->pins;
     build->n_pins = asked->n_pins;
+    build->without = asked->without.size ? hone_text_get(&asked->without) : NULL;
     return HONE_OK;
 }
 
@@ -335,18 +343,23 @@ static hone_status run(request *asked)
     hone_store *store = NULL;
     hone_graph *graph = NULL;
     hone_plan *plan = NULL;
-    hone_text missing;
+    hone_text missing, libraries;
     hone_text_init(&missing);
+    hone_text_init(&libraries);
     hone_status status;
     HONE_TRY(read_both(asked, &store, &graph));
     HONE_TRY(build(asked, store, graph, &missing, &plan));
+    hone_plan_libraries(plan, &libraries);
+    HONE_TRY(hone_text_status(&libraries));
     HONE_TRY(hone_plan_save(plan, asked->output));
-    outcome o = {.plan = plan, .missing = hone_text_get(&missing), .seconds = (double)(hone_clock_ns() - start) / 1e9};
+    outcome o = {.plan = plan, .missing = hone_text_get(&missing), .libraries = hone_text_get(&libraries),
+                 .seconds = (double)(hone_clock_ns() - start) / 1e9};
     count(plan, &o);
     if (asked->json) status = say_json(&o, asked->output);
     else say(&o, asked->output);
 out:
     hone_text_clear(&missing);
+    hone_text_clear(&libraries);
     hone_plan_free(plan);
     hone_graph_free(graph);
     hone_store_close(store);
@@ -364,7 +377,9 @@ int hone_cmd_build(int argc, char **argv)
     argp_err_exit_status = hone_status_exit_code(HONE_USAGE);
     argv[0] = "hone build";
     argp_parse(&argp, argc, argv, 0, NULL, asked);
-    hone_status status = run(asked);
+    hone_status status = hone_text_status(&asked->without);
+    if (status == HONE_OK) status = run(asked);
+    hone_text_clear(&asked->without);
     hone_free(asked);
     return status == HONE_OK ? 0 : hone_cmd_fail(status);
 }

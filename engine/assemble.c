@@ -132,6 +132,14 @@ static hone_status find_pin(assembly *a, const char *name, const char *spelling,
     return HONE_OK;
 }
 
+static hone_status check_pin_opens(const assembly *a, const hone_plan_step *step, bool is_compiled) {
+    hone_tactic tactic;
+    hone_status status = hone_tactic_parse(step->tactic, &tactic);
+    if (status != HONE_OK || hone_costs_allow(a->costs, &tactic, is_compiled)) return status;
+    return hone_fail(HONE_USAGE, "%s is pinned to %s, which may open %s when it runs, and the plan is to do without %s: pin another tactic, or "
+                     "allow the library", step->name, step->tactic, hone_tactic_opens(&tactic, is_compiled), a->costs->options->without);
+}
+
 static hone_status pin_evidence(const assembly *a, hone_plan_step *step, const char **artifact) {
     const hone_build_options *o = a->costs->options;
     hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = step->problem, .mode = "",
@@ -163,7 +171,9 @@ static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_
     step->artifact = -1;
     if (pinned) {
         step->tactic = hone_arena_strdup(a->plan->arena, pinned);
+        if (!step->tactic) return HONE_NO_MEMORY;
         status = pin_evidence(a, step, &artifact);
+        if (status == HONE_OK) status = check_pin_opens(a, step, artifact && *artifact);
     } else if (cost->tactic) {
         step->tactic = hone_arena_strdup(a->plan->arena, cost->tactic);
         step->evidence = cost->evidence;

@@ -297,6 +297,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     bool was_retimed;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
+    if (options.without) HONE_TRY(hone_opens_check(options.without));
     if (!scratch || !plan || !(plan->arena = hone_arena_new(PLAN_CEILING))) goto out;
     if (!options.toolchain) {
         HONE_TRY(hone_store_find_toolchain(store, options.device, toolchain, sizeof toolchain));
@@ -311,8 +312,9 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     plan->network_digest = *hone_graph_digest(graph);
     HONE_TRY(hone_text_status(missing));
     if (options.strict && missing->size > 0) {
-        status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s: tune the list above with `hone tune -`",
-                           count_lines(hone_text_get(missing)), network_name, options.device);
+        status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s%s%s: tune the list above with `hone tune -`",
+                           count_lines(hone_text_get(missing)), network_name, options.device, options.without ? ", without " : "",
+                           options.without ? options.without : "");
         goto out;
     }
     *out = plan;

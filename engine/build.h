@@ -40,6 +40,7 @@ typedef struct hone_build_options {
     int64_t workspace_limit_bytes;
     const hone_pin *pins;
     int n_pins;
+    const char *without;           // "nvrtc,cudnn": libraries that the plan may not open when it runs; NULL: it may open all
 } hone_build_options;
 
 // Every problem that the rules propose for a graph, as a sorted, unique work list (spellings, each once), with how often a

@@ -47,17 +47,24 @@ static size_t bucket_of(const char *text) {
     return h % BUCKETS;
 }
 
+bool hone_costs_allow(const hone_costs *costs, const hone_tactic *tactic, bool is_compiled) {
+    const char *without = costs->options->without;
+    return !without || !hone_opens_any(hone_tactic_opens(tactic, is_compiled), without);
+}
+
 // --pin is applied when steps are made, since it names layers; here a tactic only has to fit the options.
 static bool acceptable(const hone_costs *costs, const hone_problem *problem, const hone_ranked *ranked) {
     hone_tactic tactic;
     void *artifact = NULL;
     size_t size;
-    if (ranked->artifact && *ranked->artifact) {       // compiled code that the database lacks cannot be made without a compiler
+    bool is_compiled = ranked->artifact && *ranked->artifact;
+    if (hone_tactic_parse(ranked->tactic, &tactic) != HONE_OK || !hone_costs_allow(costs, &tactic, is_compiled)) return false;
+    if (is_compiled) {       // compiled code that the database lacks cannot be made without a compiler
         if (hone_store_find_artifact(costs->store, ranked->artifact, &artifact, &size) != HONE_OK || !artifact) return false;
         hone_free(artifact);
     }
     if (costs->options->workspace_limit_bytes >= 0 && ranked->workspace_bytes > costs->options->workspace_limit_bytes) return false;
-    return hone_tactic_parse(ranked->tactic, &tactic) == HONE_OK && hone_tactic_check(&tactic, problem, &costs->target) == HONE_OK;
+    return hone_tactic_check(&tactic, problem, &costs->target) == HONE_OK;
 }
 
 static hone_status take_ranked(hone_costs *costs, const hone_ranked *ranked, hone_cost *cost) {
@@ -77,11 +84,13 @@ static hone_status ask_network(hone_costs *costs, const hone_problem *problem, h
     hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = cost->problem, .mode = costs->mode};
     hone_ranked *ranked = NULL;
     size_t n = 0;
+    size_t best = 0;
     double single_ns = cost->ns;
     hone_status status = hone_store_rank(costs->store, &question, &ranked, &n);
-    for (size_t k = 1; status == HONE_OK && k < n; k++) {
+    while (best < n && !acceptable(costs, problem, &ranked[best])) best++;
+    for (size_t k = best + 1; status == HONE_OK && k < n; k++) {
         if (strcmp(ranked[k].tactic, cost->tactic)) continue;
-        if (ranked[0].high_ns < ranked[k].low_ns && acceptable(costs, problem, &ranked[0])) status = take_ranked(costs, &ranked[0], cost);
+        if (ranked[best].high_ns < ranked[k].low_ns) status = take_ranked(costs, &ranked[best], cost);
         cost->ns = single_ns;
         break;
     }

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "engine/build.h"
 #include "kernels/problem.h"
+#include "kernels/tactic.h"
 
 typedef struct hone_cost {
     const char *problem;           // spelling
@@ -31,6 +32,8 @@ typedef struct hone_costs {
 
 hone_status hone_costs_init(hone_costs *costs, hone_arena *arena, hone_store *store, const hone_build_options *options);
 void hone_costs_clear(hone_costs *costs);
+// Whether the options allow what this tactic may open when the plan runs.
+bool hone_costs_allow(const hone_costs *costs, const hone_tactic *tactic, bool is_compiled);
 // The entry of a problem; asked of the database once. Never NULL on success.
 hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **cost);
 

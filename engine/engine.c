@@ -71,15 +71,6 @@ static hone_status check_target(const hone_plan *plan, const hone_device *device
                      here, device->target.kind);
 }
 
-static bool is_first_with_source(const hone_plan *plan, int step, const char *source)
-{
-    for (int k = 0; k < step; k++) {
-        size_t size = strlen(source);
-        if (!strncmp(plan->steps[k].tactic, source, size) && plan->steps[k].tactic[size] == '.' && plan->steps[k].artifact < 0) return false;
-    }
-    return true;
-}
-
 static void compare_version(const hone_plan *plan, const hone_device *device, const char *name, const char *source, hone_text *differences)
 {
     char built[64] = "none", here[64] = "none";
@@ -90,15 +81,20 @@ static void compare_version(const hone_plan *plan, const hone_device *device, co
 }
 
 // Compiled kernels come with the plan and rest on nothing else; what a library does is looked up by its version.
+static bool rests_on_libraries(const hone_plan_step *step, const hone_source *source, const hone_tactic *tactic)
+{
+    return step->artifact < 0 && !(source->opens_none && source->opens_none(tactic));
+}
+
 static hone_status check_versions(const hone_plan *plan, const hone_device *device)
 {
     hone_text differences;
     hone_text_init(&differences);
     for (int s = 0; s < plan->n_steps; s++) {
         hone_tactic tactic;
-        if (plan->steps[s].artifact >= 0 || hone_tactic_parse(plan->steps[s].tactic, &tactic) != HONE_OK) continue;
+        if (hone_tactic_parse(plan->steps[s].tactic, &tactic) != HONE_OK) continue;
         const hone_source *source = hone_source_find(tactic.source);
-        if (!source || !is_first_with_source(plan, s, tactic.source)) continue;
+        if (!source || !rests_on_libraries(&plan->steps[s], source, &tactic)) continue;
         char name[32];
         hone_scan scan = {source->depends};
         for (; hone_scan_token(&scan, name, sizeof name); hone_scan_blanks(&scan))

@@ -48,6 +48,15 @@ hone_status hone_plan_load(const char *path, hone_plan **plan)
     return HONE_OK;
 }
 
+void hone_plan_libraries(const hone_plan *plan, hone_text *list)
+{
+    for (int k = 0; k < plan->n_steps; k++) {
+        hone_tactic tactic;
+        if (hone_tactic_parse(plan->steps[k].tactic, &tactic) == HONE_OK)
+            hone_opens_add(list, hone_tactic_opens(&tactic, plan->steps[k].artifact >= 0));
+    }
+}
+
 void hone_plan_digest(const hone_plan *plan, hone_id *id)
 {
     hone_text text;

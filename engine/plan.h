@@ -93,6 +93,7 @@ void hone_plan_free(hone_plan *plan);                                  // NULL i
 hone_status hone_plan_save(const hone_plan *plan, const char *path);   // atomic; deterministic bytes
 hone_status hone_plan_load(const char *path, hone_plan **plan);        // HONE_DAMAGED; checks everything that needs no device
 hone_status hone_plan_check(const hone_plan *plan);                    // slots, waits, lanes, no two live buffers overlap, spellings parse
+void hone_plan_libraries(const hone_plan *plan, hone_text *list);       // "cublaslt,cudnn": what it may open when it runs. Appends
 void hone_plan_digest(const hone_plan *plan, hone_id *id);
 
 #endif

@@ -38,6 +38,9 @@ hone_status hone_cudnn_check(int status, const char *what)
 {
     char message[512] = "";
     if (!status) return HONE_OK;
+    // Of the driver and NVRTC, which it means, the driver is there: the device is open.
+    if (status == V_CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING)
+        what = "it compiles this engine at run time and did not find NVRTC: install that (libnvrtc), or build the plan with --without nvrtc";
     hone_cudnn.GetLastErrorString(message, sizeof message);
     return hone_fail(meaning(status), "cuDNN: %s: %s (%d)%s%s", what, hone_cudnn.GetErrorString(status), status, *message ? ": " : "", message);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Generic code over tactic sources: walking a space, checking a tactic, and the roofline.
+// Generic code over tactic sources: walking a space, checking a tactic, what it opens, and the roofline.
 #include "kernels/source.h"
 
 #include <math.h>
@@ -137,6 +137,62 @@ hone_status hone_tactic_check(const hone_tactic *tactic, const hone_problem *pro
     hone_status status = check_space(tactic, source, problem, target);
     if (status != HONE_OK || !source->valid) return status;
     return source->valid(problem, tactic, target);
+}
+
+// ---- libraries that a plan opens when it runs
+
+const char *hone_tactic_opens(const hone_tactic *tactic, bool is_compiled)
+{
+    const hone_source *source = hone_source_find(tactic->source);
+    if (is_compiled || !source || !source->opens || (source->opens_none && source->opens_none(tactic))) return "";
+    return source->opens;
+}
+
+// The next word of a text with blanks or commas between; NULL behind the last.
+static const char *next_word(const char *at, size_t *size)
+{
+    at += strspn(at, " ,");
+    *size = strcspn(at, " ,");
+    return *size ? at : NULL;
+}
+
+static bool has_word(const char *text, const char *word, size_t word_size)
+{
+    size_t size;
+    for (const char *at = text; (at = next_word(at, &size)); at += size)
+        if (size == word_size && !strncmp(at, word, size)) return true;
+    return false;
+}
+
+bool hone_opens_any(const char *opens, const char *list)
+{
+    size_t size;
+    for (const char *at = list; (at = next_word(at, &size)); at += size)
+        if (has_word(opens, at, size)) return true;
+    return false;
+}
+
+void hone_opens_add(hone_text *list, const char *opens)
+{
+    size_t size;
+    for (const char *at = opens; (at = next_word(at, &size)); at += size)
+        if (!has_word(hone_text_get(list), at, size)) hone_text_printf(list, "%s%.*s", list->size ? "," : "", (int)size, at);
+}
+
+hone_status hone_opens_check(const char *list)
+{
+    hone_text known;
+    size_t size;
+    hone_text_init(&known);
+    for (int k = 0; k < hone_source_count; k++)
+        if (hone_sources[k]->opens) hone_opens_add(&known, hone_sources[k]->opens);
+    hone_status status = hone_text_status(&known);
+    if (status == HONE_OK && !next_word(list, &size)) status = hone_fail(HONE_USAGE, "no library is named; there are %s", hone_text_get(&known));
+    for (const char *at = list; status == HONE_OK && (at = next_word(at, &size)); at += size)
+        if (!has_word(hone_text_get(&known), at, size))
+            status = hone_fail(HONE_USAGE, "no plan opens a library '%.*s'; there are %s", (int)size, at, hone_text_get(&known));
+    hone_text_clear(&known);
+    return status;
 }
 
 // ---- roofline

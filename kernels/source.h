@@ -81,6 +81,10 @@ typedef struct hone_source {
     int version;
     const char *depends;               // names of the toolchain that its records rest on: "cublaslt driver"
     const char *devices;               // "cpu", "cuda", "cpu cuda"
+    // Libraries that its tactics may open when a plan runs, themselves or through another, unless their compiled code is in the plan:
+    // "cudnn cublaslt nvrtc". NULL: none.
+    const char *opens;
+    bool (*opens_none)(const hone_tactic *tactic);       // surely none of them. NULL: no tactic is that sure
     // HONE_OK when usable for this target (device may be NULL: without a GPU); otherwise HONE_DECLINED with the reason.
     hone_status (*probe)(const hone_target *target, hone_device *device);
     // Legal tactics of a problem; HONE_DECLINED is a normal answer. Vendor libraries need the device, others ignore it.
@@ -108,6 +112,13 @@ hone_status hone_space_each(const hone_source *source, const hone_problem *probl
                             hone_status (*each)(void *user, const hone_tactic *tactic), void *user);
 // source.valid behind name, version and parameter checks: what a tactic read from a database must pass.
 hone_status hone_tactic_check(const hone_tactic *tactic, const hone_problem *problem, const hone_target *target);
+
+// Libraries that a tactic may open when a plan runs, as `opens` of its source; "" where its code is compiled already.
+const char *hone_tactic_opens(const hone_tactic *tactic, bool is_compiled);
+// Lists of them are words with a comma between: "cudnn,nvrtc".
+bool hone_opens_any(const char *opens, const char *list);
+void hone_opens_add(hone_text *list, const char *opens);         // what it lacks
+hone_status hone_opens_check(const char *list);                  // HONE_USAGE at a word that no source has, with all that there are
 
 // Shared roofline: max(flops / rate, bytes / bandwidth) of a target for a problem, in ns.
 double hone_roofline_ns(const hone_problem *problem, const hone_target *target);

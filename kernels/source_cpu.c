@@ -193,7 +193,13 @@ out:
     return status;
 }
 
+static bool opens_none(const hone_tactic *tactic)
+{
+    const hone_cpu_kernel *kernel = find_kernel(tactic->kernel);
+    return kernel && !kernel->needs_blas;
+}
+
 const hone_source hone_source_cpu = {
-    .name = "cpu", .version = 1, .depends = "openblas", .devices = "cpu", .probe = probe, .space = space, .valid = valid,
-    .estimate_ns = estimate_ns, .prepare = prepare,
+    .name = "cpu", .version = 1, .depends = "openblas", .devices = "cpu", .opens = "openblas", .opens_none = opens_none,
+    .probe = probe, .space = space, .valid = valid, .estimate_ns = estimate_ns, .prepare = prepare,
 };

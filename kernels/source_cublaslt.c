@@ -492,6 +492,7 @@ const hone_source hone_source_cublaslt = {
     .version = 1,
     .depends = "cublaslt",
     .devices = "cuda",
+    .opens = "cublaslt",
     .probe = probe,
     .space = space,
     .valid = valid,

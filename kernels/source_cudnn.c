@@ -518,6 +518,7 @@ const hone_source hone_source_cudnn = {
     .version = 1,
     .depends = "cudnn",
     .devices = "cuda",
+    .opens = "cudnn cublaslt nvrtc",       // some engines call cuBLASLt, some compile themselves; which, the library does not say beforehand
     .probe = probe,
     .space = space,
     .valid = valid,

@@ -49,6 +49,15 @@ static void print_ports(const char *word, const hone_port *ports, int n, hone_te
     }
 }
 
+static void print_libraries(const hone_plan *plan, hone_text *text)
+{
+    hone_text list;
+    hone_text_init(&list);
+    hone_plan_libraries(plan, &list);
+    hone_text_printf(text, "%-12s %s\n", "libraries", list.size ? hone_text_get(&list) : "none");
+    hone_text_clear(&list);
+}
+
 static void print_head(const hone_plan *plan, hone_text *text)
 {
     char id[HONE_ID_TEXT];
@@ -57,6 +66,7 @@ static void print_head(const hone_plan *plan, hone_text *text)
     hone_text_printf(text, "%-12s %s\n%-12s %s\n", "device", plan->device, "toolchain", plan->toolchain);
     hone_id_print(&plan->snapshot, id);
     hone_text_printf(text, "%-12s %.16s\n", "database", id);
+    print_libraries(plan, text);
     print_ports("input", plan->inputs, plan->n_inputs, text);
     print_ports("output", plan->outputs, plan->n_outputs, text);
     hone_text_printf(text, "%-12s %d weights, %.3f MB; %d compiled kernels, %.1f kB; %.3f MB for each slot\n", "memory", plan->n_weights,
@@ -157,6 +167,15 @@ static void json_lines(hone_json *json, const char *key, const char *text)
     hone_json_close(json, ']');
 }
 
+static void json_libraries(hone_json *json, const hone_plan *plan)
+{
+    hone_text list;
+    hone_text_init(&list);
+    hone_plan_libraries(plan, &list);
+    hone_json_text(json, "libraries", hone_text_get(&list));
+    hone_text_clear(&list);
+}
+
 void hone_report_plan_json(const hone_plan *plan, hone_text *text)
 {
     hone_json json;
@@ -170,6 +189,7 @@ void hone_report_plan_json(const hone_plan *plan, hone_text *text)
     json_id(&json, "network_digest", &plan->network_digest);
     hone_json_text(&json, "device", plan->device);
     hone_json_text(&json, "toolchain", plan->toolchain);
+    json_libraries(&json, plan);
     json_id(&json, "snapshot", &plan->snapshot);
     hone_json_text(&json, "precisions", plan->precisions);
     hone_json_real(&json, "precision_share", share(plan));

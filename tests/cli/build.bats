@@ -137,6 +137,35 @@ assert o["schema"] == "hone.why.1" and all(s["candidates"] for s in o["steps"]),
     [ "$status" -eq 2 ]
 }
 
+@test "a plan without a library has no tactic that may open it, and runs where it is not" {
+    "$HONE" build tiny.onnx -o own.plan --db tuned.db --device cpu --without openblas
+    run "$HONE" plan show own.plan
+    [[ $output == *$'\nlibraries    none\n'* ]] && [[ $output != *_blas@* ]] && [[ $output != *conv_im2col@* ]]
+    "$HONE" plan show own.plan --json | "$PYTHON" -c 'import json, sys; assert json.load(sys.stdin)["libraries"] == ""'
+    "$HONE" build tiny.onnx -o again.plan --db tuned.db --device cpu --without nvrtc --without openblas,nvrtc
+    cmp own.plan again.plan
+    hide=(env "LD_AUDIT=$ROOT/build/tests/hide_libraries.so" HIDE_LIBRARIES=libopenblas)
+    run "${hide[@]}" "$HONE" doctor
+    [[ $output == *"openblas  not usable"* ]]
+    run "${hide[@]}" "$HONE" run own.plan --iterations 1 --check tiny.onnx
+    [ "$status" -eq 0 ]
+    tactic="cpu.matmul_blas@1 rows=1 columns=4"
+    run "$HONE" build tiny.onnx -o pin.plan --db tuned.db --device cpu --without openblas --pin "head=$tactic"
+    [ "$status" -eq 2 ] && [[ $output == *"head is pinned to cpu.matmul_blas@"*"may open openblas"*"without openblas"* ]]
+    "$HONE" build tiny.onnx -o pin.plan --db tuned.db --device cpu --pin "head=$tactic"
+    run "$HONE" plan show pin.plan
+    [[ $output == *$'\nlibraries    openblas\n'* ]]
+    run "${hide[@]}" "$HONE" run pin.plan --iterations 1
+    [ "$status" -eq 2 ] && [[ $output == *"openblas is none here"* ]]
+}
+
+@test "--without takes the names of libraries, and lists them when it is given another" {
+    run "$HONE" build tiny.onnx -o none.plan --db tuned.db --device cpu --without nvrtc,cudn
+    [ "$status" -eq 2 ] && [[ $output == *"'cudn'"*"openblas,nvrtc,cublaslt,cudnn"* ]] && [ ! -e none.plan ]
+    run "$HONE" build tiny.onnx -o none.plan --db tuned.db --device cpu --without ""
+    [ "$status" -eq 2 ] && [[ $output == *"openblas,nvrtc,cublaslt,cudnn"* ]]
+}
+
 @test "retime compares inside the network, remembers it, and build finds it" {
     cp tuned.db again.db
     run "$HONE" retime tiny.onnx --db again.db --seed 5 --time 20 --margin 1000

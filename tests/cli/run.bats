@@ -116,10 +116,13 @@ END
 }
 
 @test "other library versions are named, with the way out" {
-    "$HONE" build tiny.onnx -o stale.plan --db tuned.db --device cpu --toolchain "openblas=0.0.1 hone=0.1.0" --allow-stale
+    stale=(--db tuned.db --device cpu --toolchain "openblas=0.0.1 hone=0.1.0" --allow-stale)
+    "$HONE" build tiny.onnx -o stale.plan "${stale[@]}" --pin "head=cpu.matmul_blas@1 rows=1 columns=4"
     run "$HONE" run stale.plan --iterations 1
     [ "$status" -eq 2 ] && [[ $output == *"openblas is "*" and 0.0.1 in the plan"* ]] && [[ $output == *"--allow-other-versions"* ]]
     "$HONE" run stale.plan --iterations 1 --allow-other-versions
+    "$HONE" build tiny.onnx -o own.plan "${stale[@]}" --without openblas
+    "$HONE" run own.plan --iterations 1          # what opens no library rests on no version of one
 }
 
 @test "devices and doctor" {

@@ -15,15 +15,8 @@ python=${PYTHON:-$([ -x build/venv/bin/python ] && echo build/venv/bin/python ||
 networks=("$@")
 [ ${#networks[@]} -gt 0 ] || networks=(ppocrv4-det ppocrv4-rec ppocrv4-cls resnet50 resnet50-trace mobilenetv3-large mobilenetv3-large-trace
     bert-base bert-base-trace vit-b-16 vit-b-16-trace)
+. tests/gpu/tolerance.sh
 mkdir -p "$out"
-
-# ||out - ref|| / ||ref|| that is allowed: PP-OCR's trained weights cancel more than the seeded ones of the others.
-tolerance() {
-    case $1:$2 in
-    ppocr*:fp32) echo 1e-4 ;; ppocr*:tf32) echo 2e-2 ;; ppocr*:fp16) echo 6e-2 ;; ppocr*:bf16) echo 5e-1 ;;
-    *:fp32) echo 1e-4 ;; *:tf32) echo 2e-3 ;; *:fp16) echo 5e-3 ;; *:bf16) echo 4e-2 ;;
-    esac
-}
 
 one() {      # NETWORK PRECISION; says what went wrong
     local name=$1 precision=$2 base=$out/$1-$2 inputs=$models/inputs/$1 arguments=() file port

@@ -3,6 +3,7 @@
 # Day one: from the bundled database alone, with no GPU, every network of both exporters builds under --strict for its GPUs, in FP16
 # the same bytes in two folders, and ResNet-50 in a second (of a processor, since the machine may be busy; two are allowed). And what the database
 # says of hone's own products and convolutions beside the libraries'. BUILDS="DEVICE:PRECISION ..." takes others.
+# Then plans that do without libraries (hone build --without).
 set -u
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
@@ -37,6 +38,32 @@ for pair in ${BUILDS:-h200:fp16 h100:fp16}; do
         printf '%-26s %s %s %s %s\n' "$name" "$device" "$precision" $word "$text"
     done
 done
+
+# Plans that do without libraries: no tactic of the sources that may open them, and the same bytes again.
+without() {      # NETWORK LIST SOURCES, for $device
+    local model=$PWD/build/models/$1.onnx plan show
+    for plan in one two/deeper; do
+        "$HONE" build "$model" -o "$out/$plan/plan" --device "$device" --precision fp16 --without "$2" 2>"$out/err" ||
+            { echo "exit $?: $(tail -1 "$out/err")"; return 1; }
+    done
+    cmp "$out/one/plan" "$out/two/deeper/plan" || return 1
+    show=$("$HONE" plan show "$out/one/plan")
+    grep -cE "^ +tactic " <<<"$show" | tr '\n' ' '
+    grep '^libraries ' <<<"$show"
+    ! grep -E "^ +tactic +($3)\.|^libraries .*(${2//,/|})" <<<"$show"
+}
+
+device=h200
+for name in resnet50 mobilenetv3-large bert-base; do
+    for pair in nvrtc:cudnn 'cudnn,cublaslt:cudnn|cublaslt'; do
+        word=ok
+        if text=$(without $name "${pair%:*}" "${pair#*:}"); then passed=$((passed + 1)); else failed=$((failed + 1)) word=FAILED; fi
+        printf '%-26s %s without %s %s %s\n' "$name" "$device" "${pair%:*}" $word "$text"
+    done
+done
+if "$HONE" build build/models/mobilenetv3-large.onnx -o "$out/one/plan" --device h200 --precision fp16 --strict --without cudnn,cublaslt,nvrtc 2>"$out/err"
+then passed=$((passed + 1)); else failed=$((failed + 1)); echo "mobilenetv3-large on own kernels alone: $(tail -1 "$out/err")"; fi
+
 own=$(build/venv/bin/python tests/own_kernels.py "$B/bundled.db" H100 tests/cases/fp16_shapes.txt)
 printf '%s\n' "$own" | sed '$d'
 [[ $(tail -1 <<<"$own") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]] && passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) || failed=$((failed + 1))

@@ -14,27 +14,6 @@ typedef struct stage {
     char rival[HONE_TACTIC_TEXT];
 } stage;
 
-static hone_status take_first(void *user, const hone_tactic *tactic)
-{
-    hone_tactic_print(tactic, user);
-    return HONE_MISS;                  // enough
-}
-
-// A tactic of source cpu for a step's problem; false when it has none.
-static bool find_rival(stage *s, const char *spelling)
-{
-    static hone_problem problem;
-    static hone_space space;
-    const hone_source *cpu = hone_source_find("cpu");
-    memset(&space, 0, sizeof space);
-    *s->rival = 0;
-    OK(hone_problem_parse(spelling, &problem));
-    if (cpu->space(&problem, &s->device->target, NULL, &space) == HONE_OK)
-        (void)hone_space_each(cpu, &problem, &s->device->target, &space, take_first, s->rival);
-    hone_space_clear(&space);
-    return *s->rival != 0;
-}
-
 static void open_stage(stage *s)
 {
     hone_precision_set set;
@@ -87,7 +66,7 @@ static void the_network_decides_among_tactics(void **state)
     (void)state;
     open_stage(&s);
     hone_plan *before = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
-    while (step < before->n_steps && !find_rival(&s, before->steps[step].problem)) step++;
+    while (step < before->n_steps && !maker_first_tactic("cpu", before->steps[step].problem, s.device, s.rival)) step++;
     assert_true(step < before->n_steps);
     s.problem = before->steps[step].problem;
     const char *single = before->steps[step].tactic;
@@ -119,7 +98,7 @@ static void pins_name_problems(void **state)
     (void)state;
     open_stage(&s);
     hone_plan *before = maker_build(s.m.graph, s.store, s.device, "fp32", 1);
-    while (step < before->n_steps && !find_rival(&s, before->steps[step].problem)) step++;
+    while (step < before->n_steps && !maker_first_tactic("cpu", before->steps[step].problem, s.device, s.rival)) step++;
     s.problem = before->steps[step].problem;
     hone_pin pin = {s.problem, s.rival};
     hone_build_options options = {.device = s.spelling, .toolchain = s.device->toolchain, .lanes = 1, .workspace_limit_bytes = -1, .pins = &pin, .n_pins = 1};

@@ -221,6 +221,27 @@ UNUSED static void maker_transformer(maker *m, uint64_t seed, int layers)
 
 // ---- databases
 
+UNUSED static hone_status maker_take_tactic(void *user, const hone_tactic *tactic)
+{
+    hone_tactic_print(tactic, user);
+    return HONE_MISS;                  // enough
+}
+
+// The first tactic of a source for a problem; false when it has none.
+UNUSED static bool maker_first_tactic(const char *source, const char *spelling, const hone_device *device, char tactic[HONE_TACTIC_TEXT])
+{
+    static hone_problem problem;
+    static hone_space space;
+    const hone_source *from = hone_source_find(source);
+    memset(&space, 0, sizeof space);
+    *tactic = 0;
+    OK(hone_problem_parse(spelling, &problem));
+    if (from->space(&problem, &device->target, NULL, &space) == HONE_OK)
+        (void)hone_space_each(from, &problem, &device->target, &space, maker_take_tactic, tactic);
+    hone_space_clear(&space);
+    return *tactic != 0;
+}
+
 typedef struct pricing {
     hone_store *store;
     hone_id run;

@@ -241,12 +241,39 @@ static void test_cpu_timer(void **state)
     hone_device_close(device);
 }
 
+static const char *word_of(int status)
+{
+    return status == V_CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING ? "PREREQUISITE_MISSING" : "OTHER";
+}
+
+static void no_words(char *message, size_t capacity)
+{
+    (void)message, (void)capacity;
+}
+
+// An engine that compiles at run time says what it lacks, and the way out.
+static void test_cudnn_without_nvrtc(void **state)
+{
+    hone_cudnn_api before = hone_cudnn;
+    (void)state;
+    hone_cudnn.GetErrorString = word_of;
+    hone_cudnn.GetLastErrorString = no_words;
+    assert_int_equal(hone_cudnn_check(V_CUDNN_STATUS_NOT_SUPPORTED_RUNTIME_PREREQUISITE_MISSING, "the plan cannot be built"), HONE_DECLINED);
+    assert_non_null(strstr(hone_error_text(), "at run time and did not find NVRTC"));
+    assert_non_null(strstr(hone_error_text(), "--without nvrtc"));
+    assert_non_null(strstr(hone_error_text(), "PREREQUISITE_MISSING (3008)"));
+    assert_int_equal(hone_cudnn_check(V_CUDNN_STATUS_NOT_SUPPORTED, "the plan cannot be built"), HONE_DECLINED);
+    assert_non_null(strstr(hone_error_text(), "the plan cannot be built: OTHER (3000)"));
+    assert_null(strstr(hone_error_text(), "NVRTC"));
+    hone_cudnn = before;
+}
+
 int test_kernels_vendor(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_missing_library), cmocka_unit_test(test_tail_kinds), cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_cudnn_graphs), cmocka_unit_test(test_need_device), cmocka_unit_test(test_throttle_words), cmocka_unit_test(test_nvrtc),
-        cmocka_unit_test(test_cpu_timer),
+        cmocka_unit_test(test_cudnn_graphs), cmocka_unit_test(test_cudnn_without_nvrtc), cmocka_unit_test(test_need_device),
+        cmocka_unit_test(test_throttle_words), cmocka_unit_test(test_nvrtc), cmocka_unit_test(test_cpu_timer),
     };
     return cmocka_run_group_tests_name("kernels_vendor", tests, NULL, NULL);
 }
