@@ -91,7 +91,8 @@ static hone_status leave_wal(hone_store *store)
 }
 
 // A journal that is truncated gets its blocks anew for every commit, and each of the four syncs then waits for the file system's own journal too: where 200
-// clients put 10,000 rows a second, p99 was 770 ms, and is 240 with blocks that stay. What stays is a spent journal: its head is zeroed and synced.
+// clients put 10,000 rows a second, p99 of 40 s was 770 ms, and 240 with blocks that stay (one run each). What stays is a spent journal: its head is
+// zeroed and synced.
 hone_status hone_store_keep_journal(hone_store *store)
 {
     if (store->shared || !strcmp(store->journal, "wal")) return HONE_OK;
