@@ -174,7 +174,7 @@ $(B)/gen/unit_table.c: FORCE
 FORCE:
 
 -include $(patsubst %.o,%.d,$(ALL_OBJ) $(CMD_OBJ) $(UNIT_OBJ) $(HOSTILE_OBJ) \
-	$(call objects,$(wildcard tests/fuzz/*.c tests/hub/*.c tests/tuner/*.c)))
+	$(call objects,$(wildcard tests/*/*.c)))
 
 # ---- set-up, tests, demonstration. Recipes call make again because the packages come first.
 
