@@ -81,11 +81,6 @@ static void compare_version(const hone_plan *plan, const hone_device *device, co
 }
 
 // Compiled kernels come with the plan and rest on nothing else; what a library does is looked up by its version.
-static bool rests_on_libraries(const hone_plan_step *step, const hone_source *source, const hone_tactic *tactic)
-{
-    return step->artifact < 0 && !(source->opens_none && source->opens_none(tactic));
-}
-
 static hone_status check_versions(const hone_plan *plan, const hone_device *device)
 {
     hone_text differences;
@@ -94,7 +89,7 @@ static hone_status check_versions(const hone_plan *plan, const hone_device *devi
         hone_tactic tactic;
         if (hone_tactic_parse(plan->steps[s].tactic, &tactic) != HONE_OK) continue;
         const hone_source *source = hone_source_find(tactic.source);
-        if (!source || !rests_on_libraries(&plan->steps[s], source, &tactic)) continue;
+        if (!source || !*hone_tactic_opens(&tactic, plan->steps[s].artifact >= 0)) continue;
         char name[32];
         hone_scan scan = {source->depends};
         for (; hone_scan_token(&scan, name, sizeof name); hone_scan_blanks(&scan))
