@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // How far the GPU's times can be trusted. For tactics of 10 us and more: CUPTI's time against the slope of graph replays over 1, 64 and
 // 512 nodes less the gap per node (within 3%), and a tactic against itself, measured in turn as the race measures its last
-// (within 1% in 95 of 100 pairs). Replays are timed in a process of their own, without CUPTI, which would stamp every node; it lists the
-// tactics and prints them with their slopes, and the process with CUPTI examines exactly these.
+// (within 1% in 95 of 100 pairs). All replays are timed first, before CUPTI starts, which would stamp every node; then the very same
+// runnables with the very same buffers are timed by CUPTI: where buffers lie in the L2 alone makes a convolution 7% slower or faster (H100).
 //
 // Behind each node stands a short kernel that only waits, launched in the ordinary way, and the slope of such kernels alone is taken off: a
 // tactic that may start before the kernel ahead of it has ended would otherwise overlap with its own next run, which no single launch can.
-// The gap is that slope of a kernel that only waits, less its own time by CUPTI. Where CUPTI records kernels, starting a block may take
-// longer, so the gap is measured at several grids; a tactic has that of its number of blocks, on the line between two of them.
+// The gap is that slope of a kernel that waits and then writes some memory, less its own time by CUPTI: CUPTI's end comes when memory has what
+// the kernel wrote, which in a graph the start of the next one hides.
+//
+// What is left on Hopper is CUPTI's stamp at the end of every block, which holds up the block after it: kernels of many short blocks seem a few
+// hundredths longer than they are.
 // One JSON object on stdout, exit 0 when both hold. Arguments: device (cuda), tactics tried of each source and problem (3).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -21,7 +23,7 @@
 #include "profiler/timer.h"
 #include "tests/gpu/bench.h"
 
-enum { WARM_UP_NS = 150000000, PAIRS = 100, SAMPLES = 25, ROUND = 5, PAIR_SAMPLES = 100, GRIDS = 4, REPLAYED_MAX = 65536 };
+enum { WARM_UP_NS = 150000000, PAIRS = 100, SAMPLES = 25, ROUND = 5, PAIR_SAMPLES = 100, TRIED_MAX = 4096 };
 #define FLOOR_NS 10000.0
 
 static const char *const problems[] = {
@@ -33,36 +35,37 @@ static const char *const problems[] = {
     "softmax x=f16:128x12x128x128 axis=3",
     "layernorm x=f16:32768x768 scale=f16:768 b=f16:768 axis=1",
 };
+#define PROBLEMS (sizeof problems / sizeof *problems)
 
-typedef struct replayed {          // what the process without CUPTI saw
-    int problem;                   // -1: a kernel that waits, in the order of waits
-    double slope_ns;
+typedef struct tried {             // a tactic, kept from its replays to CUPTI's turn
+    hone_runnable *runnable;       // NULL when it failed
+    void *workspace;
+    double slope_ns, error;
     char tactic[HONE_TACTIC_TEXT], failed[512];
-} replayed;
+} tried;
 
-typedef struct waiting {           // a kernel that only waits, in blocks of 128 threads
+typedef struct field {             // a problem and all tactics that are tried
+    bench bench;
+    tried *tried;
+    size_t n, capacity;
+    char failed[512];
+} field;
+
+typedef struct waiting {           // a kernel that waits, in blocks of 128 threads, and then writes, if it is to
     hone_runnable base;
     unsigned blocks;
-    int64_t clocks;
+    struct { int64_t clocks; void *to; } params;
     hone_module *module;
     hone_function *function;
-    double gap_ns;
 } waiting;
 
 static hone_device *device;
 static hone_json json;
-static const hone_timer *timer;    // NULL in the process that times replays
-static replayed *replays;
-static size_t n_replays, replay_capacity;
-static int problem_at;
-static waiting spacer = {.blocks = 1, .clocks = 1000};
-// A launch lasts 5 to 40 us, so that launching never limits the replay: 16 blocks fit a multiprocessor of an H100 at once, which makes one
-// wave, two, eight and 32.
-static waiting waits[GRIDS] = {
-    {.blocks = 132, .clocks = 10000}, {.blocks = 4096, .clocks = 5000}, {.blocks = 16384, .clocks = 2500}, {.blocks = 65536, .clocks = 1500},
-};
-static double spacer_ns;           // its slope alone
-static int compared, apart, pairs, unequal;
+static const hone_timer *timer;
+static field fields[PROBLEMS];
+static waiting spacer = {.blocks = 1, .params.clocks = 1000}, node = {.blocks = 132, .params.clocks = 10000};
+static double spacer_ns, node_ns, gap_ns;       // the spacer's slope alone, that of the other with it, the gap
+static int compared, apart, paired, pairs_apart;
 
 static hone_status sample(hone_runnable *runnable, bench *t, void *workspace, bool cold, int n, double *samples)
 {
@@ -106,7 +109,7 @@ static hone_status measure_slope(hone_runnable *runnable, void *const *operands,
 static hone_status run_waiting(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
     waiting *w = (waiting *)runnable;
-    const hone_launch launch = {.grid = {w->blocks, 1, 1}, .block = {128, 1, 1}, .params = &w->clocks, .params_bytes = sizeof w->clocks};
+    const hone_launch launch = {.grid = {w->blocks, 1, 1}, .block = {128, 1, 1}, .params = &w->params, .params_bytes = sizeof w->params};
     (void)operands, (void)outputs, (void)workspace;
     return device->api->launch(device, stream, w->function, &launch);
 }
@@ -123,7 +126,10 @@ static hone_status load_waiting(waiting *w, const hone_blob *cubin)
 static hone_status load_waits(void)
 {
     static const char text[] =
-        "extern \"C\" __global__ void waiting(long long clocks) { for (long long t = clock64(); clock64() - t < clocks;) {} }";
+        "extern \"C\" __global__ void waiting(long long clocks, uint4 *to) {\n"
+        "    for (long long t = clock64(); clock64() - t < clocks;) {}\n"
+        "    for (int k = 0; k < 8 && to; k++) to[(k * gridDim.x + blockIdx.x) * 128 + threadIdx.x] = make_uint4(k, 0, 0, 0);\n"
+        "}";
     char option[40];
     const char *options[] = {option};
     hone_blob cubin = {0};
@@ -131,16 +137,11 @@ static hone_status load_waits(void)
     snprintf(option, sizeof option, "--gpu-architecture=sm_%d", device->target.cc);
     HONE_TRY(hone_nvrtc_compile(text, "waiting.cu", options, 1, &cubin));
     HONE_TRY(load_waiting(&spacer, &cubin));
-    for (int k = 0; k < GRIDS; k++) HONE_TRY(load_waiting(&waits[k], &cubin));
+    HONE_TRY(load_waiting(&node, &cubin));
+    HONE_TRY(device->api->alloc(device, (size_t)node.blocks * 128 * 8 * 16, &node.params.to));
 out:
     hone_free(cubin.data);
     return status;
-}
-
-static void unload_waits(void)
-{
-    device->api->unload(device, spacer.module);
-    for (int k = 0; k < GRIDS; k++) device->api->unload(device, waits[k].module);
 }
 
 typedef struct spaced {            // a runnable with the spacer behind it
@@ -171,7 +172,7 @@ static hone_status warm_up(void)
 {
     hone_status status = HONE_OK;
     for (int64_t begin = hone_clock_ns(); hone_clock_ns() - begin < WARM_UP_NS;) {
-        for (int i = 0; i < 16; i++) HONE_TRY(run_waiting(&waits[0].base, NULL, NULL, NULL, NULL));
+        for (int i = 0; i < 16; i++) HONE_TRY(run_waiting(&node.base, NULL, NULL, NULL, NULL));
         HONE_TRY(device->api->sync(device, NULL));
     }
 out:
@@ -222,41 +223,17 @@ out:
     return status;
 }
 
-// Of all kernels of one run: what a library launches, only the trace tells.
-static hone_status count_blocks(hone_runnable *runnable, bench *t, void *workspace, double *blocks)
+static hone_status compare_with_graph(hone_runnable *runnable, bench *t, void *workspace, double slope_ns)
 {
-    hone_trace_entry *entries = NULL;
-    size_t n = 0;
-    hone_status status = trace_graph(runnable, t, workspace, 1, &entries, &n);
-    *blocks = 0;
-    for (size_t k = 0; k < n && !status; k++) *blocks += (double)entries[k].grid[0] * entries[k].grid[1] * entries[k].grid[2];
-    hone_free(entries);
-    return status;
-}
-
-// Beyond the first and the last grid the outer lines go on.
-static double gap_of(double blocks)
-{
-    int k = 0;
-    while (k < GRIDS - 2 && blocks > waits[k + 1].blocks) k++;
-    double part = (blocks - waits[k].blocks) / ((double)waits[k + 1].blocks - waits[k].blocks);
-    return waits[k].gap_ns + part * (waits[k + 1].gap_ns - waits[k].gap_ns);
-}
-
-static hone_status compare_with_graph(hone_runnable *runnable, bench *t, void *workspace, const replayed *r)
-{
-    double warm, blocks;
+    double warm;
     hone_status status;
     HONE_TRY(measure(runnable, t, workspace, false, &warm));
-    HONE_TRY(count_blocks(runnable, t, workspace, &blocks));
     HONE_TRY(trace_nodes(runnable, t, workspace));
-    double gap = gap_of(blocks), ratio = warm / (r->slope_ns - gap);
+    double ratio = warm / (slope_ns - gap_ns);
     compared += warm >= FLOOR_NS;
     apart += warm >= FLOOR_NS && !(ratio > 0.97 && ratio < 1.03);
-    hone_json_real(&json, "blocks", blocks);
-    hone_json_real(&json, "gap_ns", gap);
     hone_json_real(&json, "warm_ns", warm);
-    hone_json_real(&json, "slope_ns", r->slope_ns);
+    hone_json_real(&json, "slope_ns", slope_ns);
     hone_json_real(&json, "ratio", ratio);
 out:
     return status;
@@ -277,34 +254,14 @@ static hone_status compare_with_itself(hone_runnable *runnable, bench *t, void *
         if (ratio > worst) worst = ratio;
         off += ratio > 1.01;
     }
-    pairs++;
-    unequal += off > PAIRS / 20;
+    paired++;
+    pairs_apart += off;
     hone_json_int(&json, "pairs_beyond_1_percent", off);
     hone_json_real(&json, "worst_pair", worst);
     return HONE_OK;
 }
 
-// The memory that cold measurements evict with is made in both processes, so that the same buffers lie in the same places.
-static hone_status examine(hone_runnable *runnable, bench *t, void *workspace, replayed *r)
-{
-    double cold, error;
-    hone_status status = HONE_OK;
-    HONE_TRY(runnable->api->run(runnable, NULL, t->operands, t->outputs, workspace));
-    HONE_TRY(compare_output(device, t, &error));
-    if (!(error <= hone_problem_tolerance(&t->problem))) return hone_fail(HONE_NUMERIC, "off by %g", error);
-    HONE_TRY(hone_timing_evict(device, NULL));
-    HONE_TRY(warm_up());
-    if (!timer) return measure_node(runnable, t->operands, t->outputs, workspace, &r->slope_ns);
-    HONE_TRY(measure(runnable, t, workspace, true, &cold));
-    hone_json_real(&json, "error", error);
-    hone_json_real(&json, "cold_ns", cold);
-    hone_json_int(&json, "kernels", runnable->kernels);
-    if (cold < FLOOR_NS) return HONE_OK;
-    HONE_TRY(compare_with_graph(runnable, t, workspace, r));
-    HONE_TRY(compare_with_itself(runnable, t, workspace));
-out:
-    return status;
-}
+// ---- before CUPTI: all tactics are prepared, verified and replayed
 
 static hone_status prepare(bench *t, const hone_tactic *tactic, hone_runnable **runnable)
 {
@@ -320,176 +277,160 @@ out:
     return status;
 }
 
-static hone_status try_tactic(bench *t, const hone_tactic *tactic, replayed *r)
+static hone_status replay_tactic(bench *t, const hone_tactic *tactic, tried *r)
 {
-    hone_runnable *runnable = NULL;
-    void *workspace = NULL;
-    hone_status status = HONE_OK;
-    HONE_TRY(prepare(t, tactic, &runnable));
-    if (runnable->workspace_bytes) HONE_TRY(device->api->alloc(device, runnable->workspace_bytes, &workspace));
-    HONE_TRY(examine(runnable, t, workspace, r));
+    hone_status status;
+    HONE_TRY(prepare(t, tactic, &r->runnable));
+    if (r->runnable->workspace_bytes) HONE_TRY(device->api->alloc(device, r->runnable->workspace_bytes, &r->workspace));
+    HONE_TRY(r->runnable->api->run(r->runnable, NULL, t->operands, t->outputs, r->workspace));
+    HONE_TRY(compare_output(device, t, &r->error));
+    if (!(r->error <= hone_problem_tolerance(&t->problem))) return hone_fail(HONE_NUMERIC, "off by %g", r->error);
+    HONE_TRY(warm_up());
+    status = measure_node(r->runnable, t->operands, t->outputs, r->workspace, &r->slope_ns);
 out:
-    if (runnable) {
-        runnable->api->sleep(runnable);
-        runnable->api->free(runnable);
-    }
-    device->api->free(device, workspace);
     return status;
 }
 
-// ---- the process without CUPTI lists tactics and tells the other of them
-
-static void tell(const replayed *r, const char *failed)
+static void forget_runnable(tried *r)
 {
-    printf("%d\t%.3f\t%s\t%s\n", r->problem, r->slope_ns, r->tactic, failed);
+    if (r->runnable) {
+        r->runnable->api->sleep(r->runnable);
+        r->runnable->api->free(r->runnable);
+        r->runnable = NULL;
+    }
+    device->api->free(device, r->workspace);
+    r->workspace = NULL;
 }
 
 typedef struct listing {
-    bench *t;
+    field *field;
     int left;
 } listing;
 
-static hone_status time_tactic(void *user, const hone_tactic *tactic)
+static hone_status replay_next(void *user, const hone_tactic *tactic)
 {
     listing *l = user;
-    replayed r = {.problem = problem_at};
-    hone_tactic_print(tactic, r.tactic);
-    hone_status status = try_tactic(l->t, tactic, &r);
-    tell(&r, status ? hone_error_text() : "");
+    field *f = l->field;
+    if (hone_grow(&f->tried, f->n, &f->capacity, sizeof *f->tried, TRIED_MAX)) return HONE_NO_MEMORY;
+    tried *r = &f->tried[f->n++];
+    *r = (tried){0};
+    hone_tactic_print(tactic, r->tactic);
+    if (replay_tactic(&f->bench, tactic, r)) {
+        snprintf(r->failed, sizeof r->failed, "%s", hone_error_text());
+        forget_runnable(r);
+    }
     return --l->left > 0 ? HONE_OK : HONE_MISS;      // MISS: enough seen
 }
 
-static void time_tactics(bench *t, int most)
+static void replay_field(field *f, const char *text, int most)
 {
+    if (make_bench(device, &f->bench, text)) {
+        snprintf(f->failed, sizeof f->failed, "%s", hone_error_text());
+        return;
+    }
     for (int s = 0; s < hone_source_count; s++) {
         const hone_source *source = hone_sources[s];
-        listing l = {t, most};
+        listing l = {f, most};
         hone_space space = {0};
         if (!hone_source_serves(source, "cuda") || !strcmp(source->name, "ref")) continue;
-        if (!source->space(&t->problem, &device->target, device, &space))
-            (void)hone_space_each(source, &t->problem, &device->target, &space, time_tactic, &l);
+        if (!source->space(&f->bench.problem, &device->target, device, &space))
+            (void)hone_space_each(source, &f->bench.problem, &device->target, &space, replay_next, &l);
         hone_space_clear(&space);
     }
+    fprintf(stderr, "replayed: %s\n", text);
 }
 
-static hone_status try_replayed(bench *t, replayed *r)
+static hone_status replay_all(int most)
 {
-    hone_tactic tactic;
-    if (*r->failed) return hone_fail(HONE_DECLINED, "%s", r->failed);
-    hone_status status = hone_tactic_parse(r->tactic, &tactic);
-    return status ? status : try_tactic(t, &tactic, r);
+    hone_status status;
+    HONE_TRY(load_waits());
+    HONE_TRY(hone_timing_evict(device, NULL));       // its memory is there from now on
+    HONE_TRY(warm_up());
+    HONE_TRY(measure_slope(&spacer.base, NULL, NULL, NULL, &spacer_ns));
+    HONE_TRY(measure_node(&node.base, NULL, NULL, NULL, &node_ns));
+    for (size_t k = 0; k < PROBLEMS; k++) replay_field(&fields[k], problems[k], most);
+out:
+    return status;
 }
 
-static void visit_replayed(bench *t)
-{
-    for (size_t i = 0; i < n_replays; i++) {
-        replayed *r = &replays[i];
-        if (r->problem != problem_at) continue;
-        hone_json_open(&json, NULL, '{');
-        hone_json_text(&json, "tactic", r->tactic);
-        if (try_replayed(t, r)) {
-            hone_json_text(&json, "failed", hone_error_text());
-            fprintf(stderr, "%s: %s\n", r->tactic, hone_error_text());
-        }
-        hone_json_close(&json, '}');
-    }
-}
+// ---- with CUPTI: the same runnables
 
-static void visit_problem(const char *text, int most)
-{
-    bench *t = hone_calloc(1, sizeof *t);
-    hone_json_open(&json, NULL, '{');
-    hone_json_text(&json, "problem", text);
-    hone_status status = make_bench(device, t, text);
-    if (status) hone_json_text(&json, "failed", hone_error_text());
-    hone_json_open(&json, "tactics", '[');
-    if (!status && timer) visit_replayed(t);
-    else if (!status) time_tactics(t, most);
-    hone_json_close(&json, ']');
-    hone_json_close(&json, '}');
-    clear_bench(device, t);
-    hone_free(t);
-    fprintf(stderr, "%s\n", text);
-}
-
-// ---- the gap between two nodes
-
-static hone_status examine_waiting(waiting *w, replayed *r)
+static hone_status measure_gap(void)
 {
     void *const none[1] = {NULL};
     bench t = {.operand_set = {none}, .output_set = {none}};
     double own;
     hone_status status;
     HONE_TRY(warm_up());
-    if (!timer) return measure_node(&w->base, none, none, NULL, &r->slope_ns);
-    HONE_TRY(measure(&w->base, &t, NULL, false, &own));
-    w->gap_ns = r->slope_ns - own;
-    hone_json_open(&json, NULL, '{');
-    hone_json_int(&json, "blocks", w->blocks);
+    HONE_TRY(measure(&node.base, &t, NULL, false, &own));
+    gap_ns = node_ns - own;
     hone_json_real(&json, "waiting_ns", own);
-    hone_json_real(&json, "slope_ns", r->slope_ns);
-    hone_json_real(&json, "gap_ns", w->gap_ns);
-    hone_json_close(&json, '}');
+    hone_json_real(&json, "waiting_slope_ns", node_ns);
+    hone_json_real(&json, "gap_ns", gap_ns);
 out:
     return status;
 }
 
-static hone_status measure_gaps(void)
+static hone_status examine(bench *t, const tried *r)
 {
-    hone_status status = HONE_OK;
-    hone_json_open(&json, "gaps", '[');
+    double cold;
+    hone_status status;
+    if (!r->runnable) return hone_fail(HONE_DECLINED, "%s", r->failed);
     HONE_TRY(warm_up());
-    if (!timer) HONE_TRY(measure_slope(&spacer.base, NULL, NULL, NULL, &spacer_ns));
-    for (int k = 0; k < GRIDS; k++) {
-        replayed r = {.problem = -1, .tactic = "waiting"};
-        HONE_TRY(examine_waiting(&waits[k], timer ? &replays[k] : &r));
-        if (!timer) tell(&r, "");
-    }
+    HONE_TRY(measure(r->runnable, t, r->workspace, true, &cold));
+    hone_json_real(&json, "error", r->error);
+    hone_json_real(&json, "cold_ns", cold);
+    hone_json_int(&json, "kernels", r->runnable->kernels);
+    if (cold < FLOOR_NS) return HONE_OK;
+    HONE_TRY(compare_with_graph(r->runnable, t, r->workspace, r->slope_ns));
+    HONE_TRY(compare_with_itself(r->runnable, t, r->workspace));
 out:
-    hone_json_close(&json, ']');
     return status;
 }
 
-static hone_status visit_all(int most)
+static void examine_field(field *f, const char *text)
+{
+    hone_json_open(&json, NULL, '{');
+    hone_json_text(&json, "problem", text);
+    if (*f->failed) hone_json_text(&json, "failed", f->failed);
+    hone_json_open(&json, "tactics", '[');
+    for (size_t i = 0; i < f->n; i++) {
+        hone_json_open(&json, NULL, '{');
+        hone_json_text(&json, "tactic", f->tried[i].tactic);
+        if (examine(&f->bench, &f->tried[i])) {
+            hone_json_text(&json, "failed", hone_error_text());
+            fprintf(stderr, "%s: %s\n", f->tried[i].tactic, hone_error_text());
+        }
+        hone_json_close(&json, '}');
+    }
+    hone_json_close(&json, ']');
+    hone_json_close(&json, '}');
+}
+
+static hone_status examine_all(void)
 {
     hone_status status;
-    HONE_TRY(load_waits());
-    HONE_TRY(measure_gaps());
+    timer = hone_timer_find("cupti");
+    HONE_TRY(timer->probe(device));
+    HONE_TRY(measure_gap());
     hone_json_open(&json, "problems", '[');
-    for (problem_at = 0; problem_at < (int)(sizeof problems / sizeof *problems); problem_at++) visit_problem(problems[problem_at], most);
+    for (size_t k = 0; k < PROBLEMS; k++) examine_field(&fields[k], problems[k]);
     hone_json_close(&json, ']');
 out:
-    unload_waits();
     return status;
 }
 
-// A line that is none of tell's is passed over: a library's, or the rest of a message of several lines.
-static hone_status read_replayed(char *line)
+static void clear_all(void)
 {
-    char *fields[4];
-    int n = 0;
-    while (n < 4 && (fields[n] = strsep(&line, "\t\n"))) n++;
-    if (n < 4) return HONE_OK;
-    if (hone_grow(&replays, n_replays, &replay_capacity, sizeof *replays, REPLAYED_MAX)) return HONE_NO_MEMORY;
-    replayed *r = &replays[n_replays++];
-    *r = (replayed){.problem = atoi(fields[0]), .slope_ns = atof(fields[1])};
-    snprintf(r->tactic, sizeof r->tactic, "%s", fields[2]);
-    snprintf(r->failed, sizeof r->failed, "%s", fields[3]);
-    return HONE_OK;
-}
-
-// This program once more, before this process touches the GPU.
-static hone_status read_replays(const char *name, int most)
-{
-    char command[512], line[2 * HONE_TACTIC_TEXT];
-    hone_status status = HONE_OK;
-    snprintf(command, sizeof command, "/proc/%d/exe '%s' %d replays", (int)getpid(), name, most);
-    FILE *f = popen(command, "r");
-    if (!f) return hone_fail(HONE_INTERNAL, "cannot start %s", command);
-    while (!status && fgets(line, sizeof line, f)) status = read_replayed(line);
-    if (pclose(f) && !status) status = hone_fail(HONE_NO_DEVICE, "the process that times replays failed");
-    if (!status && n_replays < GRIDS) status = hone_fail(HONE_INTERNAL, "the process that times replays tells no gaps");
-    return status;
+    for (size_t k = 0; k < PROBLEMS && device; k++) {
+        for (size_t i = 0; i < fields[k].n; i++) forget_runnable(&fields[k].tried[i]);
+        hone_free(fields[k].tried);
+        clear_bench(device, &fields[k].bench);
+    }
+    if (spacer.module) device->api->unload(device, spacer.module);
+    if (node.module) device->api->unload(device, node.module);
+    if (device) device->api->free(device, node.params.to);
+    hone_device_close(device);
 }
 
 static hone_status examine_device(const char *name, int most)
@@ -497,47 +438,36 @@ static hone_status examine_device(const char *name, int most)
     char target[256];
     hone_clocks clocks;
     hone_status status;
-    HONE_TRY(read_replays(name, most));
     HONE_TRY(hone_device_open(name, &device));
     hone_target_print(&device->target, target, sizeof target);
     hone_json_text(&json, "device", target);
     hone_json_text(&json, "toolchain", device->toolchain);
-    timer = hone_timer_find("cupti");
-    HONE_TRY(timer->probe(device));
-    HONE_TRY(visit_all(most));
+    HONE_TRY(replay_all(most));
+    HONE_TRY(examine_all());
     hone_clocks_read(device, &clocks);
     hone_json_text(&json, "throttle", clocks.throttle);
     hone_json_int(&json, "tactics_compared", compared);
     hone_json_int(&json, "beyond_3_percent", apart);
-    hone_json_int(&json, "tactics_paired", pairs);
-    hone_json_int(&json, "unequal_to_themselves", unequal);
+    hone_json_int(&json, "pairs", PAIRS * paired);
+    hone_json_int(&json, "pairs_beyond_1_percent", pairs_apart);
 out:
     return status;
-}
-
-static hone_status time_replays(const char *name, int most)
-{
-    hone_status status = hone_device_open(name, &device);
-    return status ? status : visit_all(most);
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "cuda";
     int most = argc > 2 ? atoi(argv[2]) : 3;
-    bool only_replays = argc > 3;
     hone_text text;
     hone_text_init(&text);
     hone_json_init(&json, &text);
     hone_json_open(&json, NULL, '{');
-    hone_status status = only_replays ? time_replays(name, most) : examine_device(name, most);
+    hone_status status = examine_device(name, most);
     if (status) hone_json_text(&json, "error", hone_error_text());
-    hone_device_close(device);
     hone_json_close(&json, '}');
-    if (only_replays && status) fprintf(stderr, "%s\n", hone_error_text());
-    if (!only_replays) puts(hone_text_get(&text));
+    puts(hone_text_get(&text));
     hone_text_clear(&text);
-    hone_free(replays);
+    clear_all();
     if (status) return hone_status_exit_code(status);
-    return !only_replays && (apart || unequal || !compared || !pairs);
+    return apart || !compared || !paired || pairs_apart > PAIRS * paired / 20;
 }
