@@ -37,7 +37,7 @@ hone_status hone_exec_run_step(hone_exec *exec, int number, hone_stream *stream,
     for (int k = 0; k < step->n_outputs; k++) outputs[k] = slot_memory(exec, &step->outputs[k]);
     hone_runnable *runnable = runnable_of(exec, number);
     hone_status status = link.follows || link.lets_next
-        ? runnable->api->chain(runnable, stream, operands, outputs, workspace, link.follows, link.lets_next)
+        ? runnable->api->chain(runnable, stream, operands, outputs, workspace, link)
         : runnable->api->run(runnable, stream, operands, outputs, workspace);
     return status == HONE_OK ? HONE_OK : hone_fail_in(status, "step %s", step->name);
 }
@@ -250,6 +250,16 @@ static bool may_follow(const hone_exec *exec, int step, int before)
     return runnable_of(exec, step)->starts_early;
 }
 
+// Weights were written before the engine was there for anybody to run. All else that a step reads, results of other steps and the
+// caller's inputs, is not there before the kernel ahead has ended, for all that the step knows.
+static uint32_t constants_of(const hone_plan_step *step)
+{
+    uint32_t constants = 0;
+    for (int k = 0; k < step->n_operands; k++)
+        if (step->operands[k].kind == HONE_SLOT_WEIGHT) constants |= (uint32_t)1 << k;
+    return constants;
+}
+
 static void link_steps(hone_exec *exec)
 {
     for (int s = 0; s < exec->engine->plan->n_steps; s++) {
@@ -257,6 +267,7 @@ static void link_steps(hone_exec *exec)
         while (before >= 0 && stream_of(exec, before) != stream_of(exec, s)) before--;
         if (!may_follow(exec, s, before)) continue;
         exec->links[s].follows = true;
+        exec->links[s].constants = constants_of(&exec->engine->plan->steps[s]);
         exec->links[before].lets_next = true;
     }
 }

@@ -37,11 +37,6 @@ struct hone_engine {
 hone_status hone_engine_prepare(const hone_engine *engine, int step, hone_runnable **runnable);
 void hone_runnable_drop(hone_runnable *runnable);                                  // sleep and free; NULL is legal
 
-typedef struct hone_link {         // kernels/source.h, chain
-    bool follows;                  // it starts before the kernel ahead of it has ended
-    bool lets_next;                // so does the one behind it
-} hone_link;
-
 struct hone_exec {
     hone_engine *engine;           // borrowed
     char *arena;                   // device memory

@@ -92,7 +92,7 @@ static void print_load(printer *p, int k)
     hone_text_printf(p->text, ");\n");
 }
 
-size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, bool lets_next, unsigned char *buffer)
+size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, hone_link link, unsigned char *buffer)
 {
     unsigned char *at = buffer;
     memcpy(at, in, (size_t)args->n_in * 8);
@@ -104,10 +104,8 @@ size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, 
     at += 8 + args->n_reals * 4;
     memcpy(at, args->ints, (size_t)args->n_ints * 4);
     at += args->n_ints * 4;
-    if (args->follows) {
-        memcpy(at, &(int32_t){lets_next}, 4);
-        at += 4;
-    }
+    memcpy(at, (const uint32_t[]){link.lets_next, link.constants}, (size_t)args->follows * 4);
+    at += args->follows * 4;
     while ((at - buffer) % 8) *at++ = 0;
     return (size_t)(at - buffer);
 }

@@ -7,7 +7,7 @@
 #ifndef HONE_KERNELS_NVRTC_REGION_PRIV_H
 #define HONE_KERNELS_NVRTC_REGION_PRIV_H
 
-#include "kernels/problem.h"
+#include "kernels/source.h"
 
 #define HONE_TERMS_MAX 8
 #define HONE_LOADS_MAX 24
@@ -15,10 +15,10 @@
 #define HONE_ARGS_REALS 8
 
 // What a kernel takes by value besides pointers. Its struct hone_args (hone.cuh) holds as many of each kind as it uses, in this order:
-// operands, outputs, workspace, reals, ints, and in code that calls hone_follow whether the next kernel may start.
+// operands, outputs, workspace, reals, ints, and in code that calls hone_follow whether the next kernel may start, and which operands are constants.
 typedef struct hone_args {
     int n_in, n_out, n_reals, n_ints;
-    bool follows;
+    int follows;                       // 1: it calls hone_follow; 2: and hone_is_constant (hone.cuh)
     float reals[HONE_ARGS_REALS];
     int32_t ints[HONE_ARGS_INTS];
 } hone_args;
@@ -26,7 +26,7 @@ typedef struct hone_args {
 #define HONE_ARGS_BYTES ((HONE_OPERANDS_MAX + HONE_OUTPUTS_MAX + 1) * 8 + (HONE_ARGS_REALS + HONE_ARGS_INTS) * 4 + 16)
 
 // Fills buffer (HONE_ARGS_BYTES, aligned to 8) as the kernel sees it; its size.
-size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, bool lets_next, unsigned char *buffer);
+size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, hone_link link, unsigned char *buffer);
 
 // An operand (or a strided view of one) in elements, by axis of its own shape.
 typedef struct hone_view {

@@ -45,6 +45,14 @@ typedef struct hone_blob {
 
 typedef struct hone_runnable hone_runnable;
 
+typedef struct hone_link {             // how one run is tied to its neighbours in the stream
+    // It stands directly behind a kernel in stream that was let know (no copy, no wait for another stream between); it may start before that one
+    // has ended, and waits for it itself.
+    bool follows;
+    bool lets_next;                    // what comes next in stream is run with follows
+    uint32_t constants;                // bit k: operand k is written by nobody as long as plans run (weights), so it may be read before that wait
+} hone_link;
+
 typedef struct hone_runnable_api {
     hone_status (*wake)(hone_runnable *runnable);        // loads code; may be called again after sleep
     // Enqueues on stream. Operands and outputs are device memory, 256-byte aligned, as the problem's tensors say. Never allocates,
@@ -52,11 +60,8 @@ typedef struct hone_runnable_api {
     hone_status (*run)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace);
     void (*sleep)(hone_runnable *runnable);
     void (*free)(hone_runnable *runnable);
-    // As run, of one kernel in a chain. follows: it stands directly behind a kernel in stream that was let know (no copy, no wait for another
-    // stream between); it may start before that one has ended, and waits for it itself. lets_next: what comes next in stream is run
-    // with follows. NULL: run is all there is.
-    hone_status (*chain)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
-                         bool follows, bool lets_next);
+    // As run, of one kernel in a chain. NULL: run is all there is.
+    hone_status (*chain)(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, hone_link link);
 } hone_runnable_api;
 
 struct hone_runnable {                 // a source's own struct begins with it

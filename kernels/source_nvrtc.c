@@ -183,11 +183,17 @@ out:
     return status;
 }
 
-// Whether the code may start before the kernel ahead of it has ended: it says itself where it waits.
-static bool calls_follow(const hone_bound *bound)
+static bool calls(const hone_bound *bound, const char *function)
 {
     const char *body = *bound->head->include ? hone_cuda_text_find(bound->head->include) : NULL;
-    return strstr(bound->head->text, "hone_follow(") || (body && strstr(body, "hone_follow("));
+    return strstr(bound->head->text, function) || (body && strstr(body, function));
+}
+
+// Whether the code may start before the kernel ahead of it has ended: it says itself where it waits, and what it reads before.
+static int follows(const hone_bound *bound)
+{
+    if (hone_vars_get(&bound->formed.vars, "cc") < 90 || !calls(bound, "hone_follow(")) return 0;
+    return calls(bound, "hone_is_constant(") ? 2 : 1;
 }
 
 hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args *args)
@@ -195,7 +201,7 @@ hone_status hone_bound_text(const hone_bound *bound, hone_text *text, hone_args 
     hone_text body;
     hone_text_init(&body);
     *args = (hone_args){.n_in = bound->formed.problem->n_operands, .n_out = bound->formed.problem->n_out};
-    args->follows = hone_vars_get(&bound->formed.vars, "cc") >= 90 && calls_follow(bound);
+    args->follows = follows(bound);
     hone_status status = print_body(bound, &body, args);
     if (!args->n_reals) args->n_reals = 1;         // C++ has no empty arrays
     if (!args->n_ints) args->n_ints = 1;
@@ -399,24 +405,31 @@ typedef struct runnable {
     hone_launch launch;
     hone_tensor_map maps[HONE_MAPS_MAX];   // without addresses, which a launch brings
     hone_args args;                    // follows: what the machine code can, whatever today's text could
+    unsigned early_bytes;              // dynamic shared memory of a launch that may start early
     void *image;                       // owned
     size_t image_bytes;
     hone_module *module;               // NULL while asleep
     hone_function *function;
 } runnable;
 
-static const char follower[] = "hone_follower";      // the entry of code that waits for the kernel before it (hone.cuh)
+// The entry of code that knows nothing of its neighbours, that waits for the kernel before it, that reads constants before it waits (hone.cuh).
+static const char *const entries[] = {"hone_kernel", "hone_follower", "hone_forerunner"};
+
+static int follows_by_entry(const hone_blob *artifact)
+{
+    int k = (int)(sizeof entries / sizeof *entries) - 1;
+    while (k > 0 && !memmem(artifact->data, artifact->size_bytes, entries[k], strlen(entries[k]) + 1)) k--;
+    return k;
+}
 
 static hone_status runnable_wake(hone_runnable *base)
 {
     runnable *r = (runnable *)base;
     if (r->module) return HONE_OK;
-    const char *entry = r->args.follows ? follower : "hone_kernel";
-    return base->device->api->load(base->device, r->image, r->image_bytes, entry, &r->module, &r->function);
+    return base->device->api->load(base->device, r->image, r->image_bytes, entries[r->args.follows], &r->module, &r->function);
 }
 
-static hone_status launch(const runnable *r, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, bool follows,
-                          bool lets_next)
+static hone_status launch(const runnable *r, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, hone_link link)
 {
     _Alignas(64) unsigned char params[HONE_MAPS_MAX * HONE_MAP_BYTES + HONE_ARGS_BYTES];
     hone_tensor_map maps[HONE_MAPS_MAX];
@@ -428,20 +441,20 @@ static hone_status launch(const runnable *r, hone_stream *stream, void *const *o
     }
     launch.maps = maps;
     launch.params = params;
-    launch.params_bytes = maps_bytes + hone_args_pack(&r->args, operands, outputs, workspace, lets_next, params + maps_bytes);
-    launch.dependent = follows;
+    launch.params_bytes = maps_bytes + hone_args_pack(&r->args, operands, outputs, workspace, link, params + maps_bytes);
+    launch.dependent = link.follows;
+    if (link.follows) launch.shared_bytes = r->early_bytes;
     return r->base.device->api->launch(r->base.device, stream, r->function, &launch);
 }
 
 static hone_status runnable_run(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
-    return launch((const runnable *)base, stream, operands, outputs, workspace, false, false);
+    return launch((const runnable *)base, stream, operands, outputs, workspace, (hone_link){0});
 }
 
-static hone_status runnable_chain(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
-                                  bool follows, bool lets_next)
+static hone_status runnable_chain(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, hone_link link)
 {
-    return launch((const runnable *)base, stream, operands, outputs, workspace, follows, lets_next);
+    return launch((const runnable *)base, stream, operands, outputs, workspace, link);
 }
 
 static void runnable_sleep(hone_runnable *base)
@@ -469,6 +482,20 @@ static const hone_runnable_api follower_api = {
     .wake = runnable_wake, .run = runnable_run, .chain = runnable_chain, .sleep = runnable_sleep, .free = runnable_free,
 };
 
+// Large blocks that start early crowd the multiprocessors that happen to be free: two of them on one while others are still busy took 3 us more for
+// each product of BERT-base at batch 1 (H100). So what has dynamic shared memory starts early where every block finds a multiprocessor of its
+// own, and then asks for more than half of the shared memory of one, by which no two blocks share it; or where the head says that
+// its blocks are few. Clusters of more than two lie within one GPC, and do not fill each to the last multiprocessor.
+static void set_early(runnable *r, bool is_few, const hone_target *target)
+{
+    const hone_launch *launch = &r->launch;
+    const int64_t blocks = (int64_t)launch->grid[0] * launch->grid[1] * launch->grid[2], places = target->sms - (launch->cluster[2] > 2 ? target->sms / 4 : 0);
+    const unsigned half = (unsigned)(hone_target_smem_bytes(target) + 1024) / 2;      // of a multiprocessor's, which has 1 KB more; each block takes 1 KB itself
+    const bool is_alone = launch->shared_bytes && !is_few && blocks <= places;
+    r->base.starts_early = r->args.follows && (!launch->shared_bytes || is_few || is_alone);
+    r->early_bytes = is_alone && launch->shared_bytes < half ? half : launch->shared_bytes;
+}
+
 static hone_status fill_runnable(runnable *r, const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact)
 {
     hone_text text;
@@ -478,10 +505,8 @@ static hone_status fill_runnable(runnable *r, const hone_problem *problem, const
     if (!status) status = hone_bound_text(bound, &text, &r->args);
     if (!status) status = hone_bound_launch(bound, &r->launch, &r->base.workspace_bytes);
     if (!status) status = hone_bound_maps(bound, r->maps, &r->launch.n_maps);
-    r->args.follows = memmem(artifact->data, artifact->size_bytes, follower, sizeof follower) != NULL;
-    // Large blocks that start early crowd the processors that happen to be free: 3 us lost for each product of BERT-base at batch 1 (H100).
-    // Their shared memory tells them, where the head does not say otherwise.
-    r->base.starts_early = r->args.follows && (!r->launch.shared_bytes || (bound && bound->head->is_early));
+    r->args.follows = follows_by_entry(artifact);
+    set_early(r, bound && bound->head->is_early, &device->target);
     r->base.api = r->args.follows ? &follower_api : &runnable_api;
     r->base.device = device;
     r->base.kernels = 1;

@@ -65,6 +65,7 @@
 //! define B_K 1
 //! define TV min(vec_max, osize == 2 ? 8 : 4)
 //! define TAIL_UNROLL heavy ? 1 : 4
+//! define IN_B in_b
 //! define BAND 8
 //! arg M m
 //! arg N n

@@ -160,10 +160,12 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     load_a.start(p.in[IN_A], 0, LDA, M, m0, K, 0);
     load_b.start(p.in[IN_B], 0, LDB, N, n0, K, 0);
     math.start();
+    const int ahead = fetch_ahead<STAGE_BYTES>(p, load_b, smem + A_BYTES, tiles);
     hone_follow(p);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < tiles) load_a.fetch(p, smem + s * STAGE_BYTES), load_b.fetch(p, smem + s * STAGE_BYTES + A_BYTES);
+        if (s < tiles) load_a.fetch(p, smem + s * STAGE_BYTES);
+        if (s < tiles && s >= ahead) load_b.fetch(p, smem + s * STAGE_BYTES + A_BYTES);
         hone_async_commit();
     }
     hone_async_wait<STAGES - 2>();

@@ -170,12 +170,13 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     load_a.start(p.in[IN_A], 0, K, M, m0, K, 0);
     load_b.start(p.in[IN_B], 0, LDB, N, n0, K, 0);
     math.start();
+    const int ahead = fetch_ahead<B_BYTES>(p, load_b, ring, tiles);
     hone_follow(p);
     for (int t = 0; t < tiles; t++) load_a.fetch(p, panel + t * A_BYTES);
     hone_async_commit();
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < tiles) load_b.fetch(p, ring + s * B_BYTES);
+        if (s < tiles && s >= ahead) load_b.fetch(p, ring + s * B_BYTES);
         hone_async_commit();
     }
     load_vectors(p, scale, bias);

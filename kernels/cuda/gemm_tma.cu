@@ -77,6 +77,7 @@
 //! define B_K tb
 //! define TV min(vec_max, osize == 2 ? 8 : 4)
 //! define TAIL_UNROLL heavy ? 1 : 4
+//! define IN_B in_b
 //! arg M m
 //! arg N n
 //! arg K k

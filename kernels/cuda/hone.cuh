@@ -26,12 +26,16 @@ struct hone_args {
 #if HONE_FOLLOWS
     int lets_next;             // the kernel behind this one calls hone_follow too
 #endif
+#if HONE_FOLLOWS > 1
+    unsigned constants;        // bit k: in[k] is written by nobody while the plan runs; 0 in a launch that is not dependent
+#endif
 };
 
 // ---- between kernels
 //
 // Where the launch allows it (programmatic dependent launch, sm_90), a kernel starts while the one before it in the stream still runs. It may
-// compute addresses, but must read and write nothing before hone_follow returns. Every thread calls it.
+// compute addresses, but must read and write nothing before hone_follow returns, except that it may read operands of which hone_is_constant
+// says that nobody writes them (a plan's weights). Every thread calls it.
 //
 // Why that is enough. Returning means that the kernel before is complete and its writes can be seen. It could not complete before its own
 // hone_follow had returned, so the one before that is complete as well, and so on back to a kernel that was launched in the ordinary way,
@@ -46,16 +50,25 @@ struct hone_args {
 // leaves them behind the wait is what tests/kernels_order.py looks at.
 //
 // A kernel that calls hone_follow has the entry hone_follower in its machine code, by which source_nvrtc.c knows it: code of before, or for
-// sm_80, is never launched so and has no place for `lets_next`.
+// sm_80, is never launched so and has no place for `lets_next`. One that asks hone_is_constant too has the entry hone_forerunner.
 #if HONE_FOLLOWS
 HONE_FN void hone_follow(const hone_args &p)
 {
     if (p.lets_next) hone_let_next_start();
     hone_wait_for_previous();
 }
-#define hone_kernel hone_follower
 #else
 HONE_FN void hone_follow(const hone_args &) {}
+#endif
+
+#if HONE_FOLLOWS > 1
+HONE_FN bool hone_is_constant(const hone_args &p, int operand) { return p.constants >> operand & 1; }
+#define hone_kernel hone_forerunner
+#else
+HONE_FN bool hone_is_constant(const hone_args &, int) { return false; }
+#if HONE_FOLLOWS
+#define hone_kernel hone_follower
+#endif
 #endif
 
 // ---- between memory and values

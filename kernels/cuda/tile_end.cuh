@@ -80,12 +80,14 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
     const int m_shift = batch * M, n_shift = 0;
 #endif
     math.start();
+    const int ahead = fetch_ahead<STAGE_BYTES>(p, load_b, smem + A_BYTES, tiles);
     hone_follow(p);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {
         const unsigned stage = smem + s * STAGE_BYTES;
         if (s < tiles) {
-            load_a.fetch(p, stage), load_b.fetch(p, stage + A_BYTES);
+            load_a.fetch(p, stage);
+            if (s >= ahead) load_b.fetch(p, stage + A_BYTES);
             load_a.put(stage), load_b.put(stage + A_BYTES);
         }
         hone_async_commit();

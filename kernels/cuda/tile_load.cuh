@@ -150,3 +150,14 @@ typedef plane_loader a_loader;
 typedef plain_loader<A_K, A_ROWS, A_CPR, A_PITCH, A_SWIZZLED, VA> a_loader;
 #endif
 typedef plain_loader<B_K, B_ROWS, B_CPR, B_PITCH, B_SWIZZLED, VB> b_loader;
+
+// Before the kernel ahead has ended: B of the first steps, where it is constant (weights). The copies become part of the group that is committed
+// next. How many steps lack A alone.
+template <int APART> HONE_FN int fetch_ahead(const hone_args &p, b_loader &load_b, unsigned to, int tiles)
+{
+    if (VB * ES < 4 || !hone_is_constant(p, IN_B)) return 0;
+#pragma unroll
+    for (int s = 0; s < STAGES - 1; s++)
+        if (s < tiles) load_b.fetch(p, to + s * APART);
+    return STAGES - 1;
+}

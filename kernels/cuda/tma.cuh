@@ -16,6 +16,9 @@
 //
 // SPLITS blocks of a cluster divide K of one tile among them instead, for products with few tiles; each then adds up a part of the rows.
 //
+// With few rows a product is a reading of its weights, and these do not depend on the kernel ahead: a block that starts early has those of its first
+// STAGES steps on the way to its ring, and its share of the others on the way to the L2, while that kernel still runs.
+//
 // Rows of tiles are 128 bytes under the 128-byte swizzle, which the copy engine writes and wgmma reads (wgmma.cuh says how they lie): 64
 // elements along K, or blocks of 64 along M or N.
 
@@ -27,6 +30,7 @@
 #define READERS (PINGPONG ? 1 : CONSUMERS)     // warpgroups that read a place
 #define MT (BM / 64 / READERS)
 #define C_PITCH (BN + 8)                       // floats of a row of a whole tile of sums, where blocks exchange them
+#define AHEAD (STAGES + 64)                    // steps of which weights are fetched before the kernel ahead has ended
 static_assert(CLUSTER <= 2 && (SPLITS == 1 || (CLUSTER == 1 && !PINGPONG)), "blocks share an operand, or a tile");
 static_assert(BM % (64 * READERS) == 0 && BN % 64 == 0 && MT >= 1 && (CHUNK == 64 || CHUNK == 32), "whole warpgroups");
 static_assert(STAGES >= 2 && STAGES <= 8 && BARRIERS % 8 == 0, "barriers for eight places");
@@ -83,6 +87,18 @@ HONE_FN void fetch_matrix(const hone_map &map, unsigned to, unsigned barrier, un
     }
 }
 
+// The same to the L2 alone.
+template <bool K_INNER, int SIDE, int PARTS> HONE_FN void near_matrix(const hone_map &map, unsigned part, int side, int k, int inner, int outer)
+{
+    constexpr int ROWS = (K_INNER ? SIDE : 64) / PARTS;
+#pragma unroll
+    for (int block = 0; block < (K_INNER ? 1 : SIDE / 64); block++) {
+        const int x = K_INNER ? k : side + block * 64, y = (K_INNER ? side : k) + part * ROWS;
+        if constexpr (BATCHED) hone_copy_nearer(map, x, y, inner, outer);
+        else hone_copy_nearer(map, x, y);
+    }
+}
+
 #if CONV
 #define ALL_STEPS (KER_H * KER_W * CHUNKS)
 // A step of K is a tap of the filter and 64 channels. The copy engine gathers output pixels m, m + 1... as the tap meets them.
@@ -102,10 +118,23 @@ struct fetcher {
         right = tap - down * KER_W;
     }
 
-    HONE_FN void fetch(const hone_maps &maps, const hone_args &p, unsigned to, unsigned barrier, unsigned part_a, unsigned part_b)
+    HONE_FN void fetch_a(const hone_maps &maps, const hone_args &p, unsigned to, unsigned barrier, unsigned part) const
     {
-        hone_copy_pixels<(CN > 1)>(to + part_a * (A_BYTES / CN), maps.a, barrier, 3, c, w, h, image, right * DIL_W, down * DIL_H);
-        hone_copy<(CM > 1)>(to + A_BYTES + part_b * (B_BYTES / CM), maps.b, barrier, 3, c, down * KER_W + right, n + part_b * (BN / CM));
+        hone_copy_pixels<(CN > 1)>(to + part * (A_BYTES / CN), maps.a, barrier, 3, c, w, h, image, right * DIL_W, down * DIL_H);
+    }
+
+    HONE_FN void fetch_b(const hone_maps &maps, const hone_args &p, unsigned to, unsigned barrier, unsigned part) const
+    {
+        hone_copy<(CM > 1)>(to + A_BYTES + part * (B_BYTES / CM), maps.b, barrier, 3, c, down * KER_W + right, n + part * (BN / CM));
+    }
+
+    HONE_FN void near_b(const hone_maps &maps, const hone_args &p, unsigned part) const
+    {
+        hone_copy_nearer(maps.b, c, down * KER_W + right, n + part * (BN / CM));
+    }
+
+    HONE_FN void advance(const hone_args &p)
+    {
         c += 64;
         if (c >= CHUNKS * 64) {
             c = 0;
@@ -128,27 +157,68 @@ struct fetcher {
         }
     }
 
-    HONE_FN void fetch(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part_a, unsigned part_b)
+    HONE_FN void fetch_a(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part) const
     {
-        fetch_matrix<(CN > 1), A_K, BM, CN>(maps.a, to, barrier, part_a, m, k, a_inner, a_outer);
-        fetch_matrix<(CM > 1), B_K, BN, CM>(maps.b, to + A_BYTES, barrier, part_b, n, k, b_inner, b_outer);
-        k += 64;
+        fetch_matrix<(CN > 1), A_K, BM, CN>(maps.a, to, barrier, part, m, k, a_inner, a_outer);
     }
+
+    HONE_FN void fetch_b(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part) const
+    {
+        fetch_matrix<(CM > 1), B_K, BN, CM>(maps.b, to + A_BYTES, barrier, part, n, k, b_inner, b_outer);
+    }
+
+    HONE_FN void near_b(const hone_maps &maps, const hone_args &, unsigned part) const
+    {
+        near_matrix<B_K, BN, CM>(maps.b, part, n, k, b_inner, b_outer);
+    }
+
+    HONE_FN void advance(const hone_args &) { k += 64; }
 };
 #endif
 
-// All of the block's steps, tile after tile. The first STAGES waits find places that nobody has used.
-HONE_FN void produce(const hone_maps &maps, const hone_args &p, unsigned smem, int first, int steps)
+#define PART_A (CN > 1 ? blockIdx.z : 0)
+#define PART_B (CM > 1 ? blockIdx.z : 0)
+
+// Before the kernel ahead has ended: B of the first tile's first steps, announced with the bytes of A that are still to come, and of later steps as
+// far as the L2, where the blocks of a column of tiles divide them. How many steps lack A alone.
+HONE_FN int fetch_ahead(const hone_maps &maps, const hone_args &p, unsigned smem, int first, int steps)
 {
-    const unsigned part_a = CN > 1 ? blockIdx.z : 0, part_b = CM > 1 ? blockIdx.z : 0;
+    if (!hone_is_constant(p, IN_B)) return 0;
+    const tile_at at = locate(p, blockIdx.x);
+    const int tiles_m = (M + BM * CM - 1) / (BM * CM), places = min(steps, STAGES);
+    int mine = places + at.m / (BM * CM);
+    fetcher fetcher;
+    fetcher.start(p, at, PART_A, first);
+#pragma unroll 1
+    for (int step = 0; step < min(steps, AHEAD); step++, fetcher.advance(p)) {
+        if (step < places) {
+            hone_barrier_expect(full_barrier(smem, step), STAGE_BYTES);
+            fetcher.fetch_b(maps, p, smem + step * STAGE_BYTES, full_barrier(smem, step), PART_B);
+        } else if (step == mine) {
+            fetcher.near_b(maps, p, PART_B);
+            mine += tiles_m;
+        }
+    }
+    return places;
+}
+
+// All of the block's steps, tile after tile. The first STAGES waits find places that nobody has used; `ahead` of them have their B already.
+HONE_FN void produce(const hone_maps &maps, const hone_args &p, unsigned smem, int first, int steps, int ahead)
+{
     ring at = {0, 1};
     fetcher fetcher;
     for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x) {
-        fetcher.start(p, locate(p, tile), part_a, first);
-        for (int step = 0; step < steps; step++, at.advance(1)) {
+        fetcher.start(p, locate(p, tile), PART_A, first);
+        for (int step = 0; step < steps; step++, at.advance(1), fetcher.advance(p)) {
+            const unsigned to = smem + at.place * STAGE_BYTES, full = full_barrier(smem, at.place);
             hone_barrier_wait(empty_barrier(smem, at.place), at.parity);
-            hone_barrier_expect(full_barrier(smem, at.place), STAGE_BYTES);
-            fetcher.fetch(maps, p, smem + at.place * STAGE_BYTES, full_barrier(smem, at.place), part_a, part_b);
+            if (ahead > 0) {
+                ahead--;
+            } else {
+                hone_barrier_expect(full, STAGE_BYTES);
+                fetcher.fetch_b(maps, p, to, full, PART_B);
+            }
+            fetcher.fetch_a(maps, p, to, full, PART_A);
         }
     }
 }
@@ -349,23 +419,26 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
     const unsigned smem = hone_shared_address(hone_smem);
     const int all = ALL_STEPS, each = (all + SPLITS - 1) / SPLITS;
     const int first = SPLITS > 1 ? (int)blockIdx.z * each : 0, steps = max(0, min(all - first, each));
+    int ahead = 0;
     sums sums;
-    if (threadIdx.x == CONSUMERS * 128) hone_prefetch(maps.a), hone_prefetch(maps.b);
-    if (threadIdx.x == 0) {
+    if (threadIdx.x == CONSUMERS * 128) {      // the fetcher itself, who need not wait for the others to see its barriers
+        hone_prefetch(maps.a), hone_prefetch(maps.b);
         for (unsigned place = 0; place < STAGES; place++) {
             hone_barrier_init(full_barrier(smem, place), 1);
             hone_barrier_init(empty_barrier(smem, place), READERS * 4 * CLUSTER);
         }
         for (unsigned group = 0; group < 2 && PINGPONG; group++) hone_barrier_init(turn_barrier(smem, group), 4);
         hone_barriers_made();
+        if (CLUSTER == 1) ahead = fetch_ahead(maps, p, smem, first, steps);
     }
     hone_sync_warp();
     if (CLUSTER > 1) hone_cluster_sync();      // others arrive at these barriers too
     else __syncthreads();
+    if (CLUSTER > 1 && threadIdx.x == CONSUMERS * 128) ahead = fetch_ahead(maps, p, smem, first, steps);
     hone_follow(p);
     if (threadIdx.x >= CONSUMERS * 128) {
         if constexpr (GIVES) hone_registers_give<GIVES>();
-        if (threadIdx.x == CONSUMERS * 128) produce(maps, p, smem, first, steps);
+        if (threadIdx.x == CONSUMERS * 128) produce(maps, p, smem, first, steps, ahead);
         hone_sync_warp();
     } else {
         if constexpr (GIVES) hone_registers_take<TAKES>();

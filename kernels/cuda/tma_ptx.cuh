@@ -100,6 +100,17 @@ template <bool MANY> HONE_FN void hone_copy_pixels(unsigned to, const hone_map &
         HONE_COPY("4d.shared::cluster.global.im2col", "{%3, %4, %5, %6}", "", ", {%7, %8}", "r"(c), "r"(w), "r"(h), "r"(n), "h"(right), "h"(down));
 }
 
+// A box to the L2 alone.
+#define HONE_COPY_NEARER(kind, coordinates, ...) \
+    asm volatile("cp.async.bulk.prefetch.tensor." kind ".L2.global [%0, {" coordinates "}];" :: "l"((u64)&map), __VA_ARGS__ : "memory")
+
+HONE_FN void hone_copy_nearer(const hone_map &map, int x, int y) { HONE_COPY_NEARER("2d", "%1, %2", "r"(x), "r"(y)); }
+HONE_FN void hone_copy_nearer(const hone_map &map, int x, int y, int z) { HONE_COPY_NEARER("3d", "%1, %2, %3", "r"(x), "r"(y), "r"(z)); }
+HONE_FN void hone_copy_nearer(const hone_map &map, int x, int y, int z, int w)
+{
+    HONE_COPY_NEARER("4d", "%1, %2, %3, %4", "r"(x), "r"(y), "r"(z), "r"(w));
+}
+
 HONE_FN void hone_prefetch(const hone_map &map) { asm volatile("prefetch.tensormap [%0];" :: "l"((u64)&map) : "memory"); }
 
 // ---- registers: all threads of a warpgroup give back or take until each has COUNT

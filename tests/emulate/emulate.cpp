@@ -66,8 +66,9 @@ static emu_fiber *emu_now;                         // the same
 static void *emu_scheduler_sp;
 static const void *emu_args;
 static bool emu_follows;
-struct emu_range { const unsigned char *at; size_t size; };
+struct emu_range { const unsigned char *at; size_t size; bool is_constant; };
 static std::vector<emu_range> emu_ranges;
+static size_t emu_early;                           // reads of constants before the wait
 
 extern "C" void emu_switch(void **save, void *load);
 asm(".text\n.type emu_switch,@function\nemu_switch:\n"
@@ -112,19 +113,14 @@ template <typename F> static void emu_exchange(const void *mine, F look)
 
 // ---- memory
 
-static bool emu_is_operand(const void *from, int size)
-{
-    const unsigned char *at = (const unsigned char *)from;
-    for (const emu_range &r : emu_ranges)
-        if (at >= r.at && at + size <= r.at + r.size) return true;
-    return false;
-}
-
 static void emu_check(const void *from, int size)
 {
+    const unsigned char *at = (const unsigned char *)from;
+    auto range = std::find_if(emu_ranges.begin(), emu_ranges.end(), [&](const emu_range &r) { return at >= r.at && at + size <= r.at + r.size; });
     if ((uintptr_t)from % size) emu_stop("a misaligned load");
-    if (!emu_is_operand(from, size)) emu_stop("a load outside the operands");
-    if (!emu_now->waited) emu_stop("a load before hone_follow");
+    if (range == emu_ranges.end()) emu_stop("a load outside the operands");
+    if (!emu_now->waited && !range->is_constant) emu_stop("a load before hone_follow of what is no constant");
+    emu_early += !emu_now->waited;
 }
 
 template <typename X> static X emu_load(const void *from)
@@ -425,7 +421,7 @@ static void emu_add_row(emu_parcel &parcel, const hone_tensor_map &map, unsigned
         if (chunks == 8) place ^= (place >> 7 & 7) << 4;
         const bool wanted = inside && x >= 0 && x < map.dims[0];
         if (wanted && x + per_chunk > map.dims[0]) emu_stop("a tensor map that ends within 16 bytes is not emulated");
-        if (wanted && (!emu_is_operand(from, 16) || (uintptr_t)from % 16)) emu_stop("a copy from outside the operands");
+        if (wanted) emu_check(from, 16);
         parcel.places.push_back(place);
         parcel.from.push_back(wanted ? from : nullptr);
     }
@@ -434,7 +430,6 @@ static void emu_add_row(emu_parcel &parcel, const hone_tensor_map &map, unsigned
 static void emu_send(emu_parcel &&parcel)
 {
     emu_cluster *cluster = emu_now->cta->cluster;
-    if (!emu_now->waited) emu_stop("a copy before hone_follow");
     for (size_t rank = 0; rank < cluster->ctas.size(); rank++) {
         emu_cta *cta = cluster->ctas[rank];
         if (!(parcel.blocks >> rank & 1)) continue;
@@ -457,20 +452,34 @@ static unsigned emu_own_block()
     return 1u << (std::find(ctas.begin(), ctas.end(), emu_now->cta) - ctas.begin());
 }
 
-void emu_copy_box(bool many, unsigned to, const hone_map &map, unsigned barrier, unsigned short blocks, const int64_t *first, int rank)
+static void emu_add_rows(emu_parcel &parcel, const hone_tensor_map &m, unsigned to, const int64_t *first)
 {
-    const hone_tensor_map &m = map.of;
     int64_t rows = 1;
-    if (m.is_image || rank != m.rank) emu_stop("a copy of another kind than its map");
-    if (to % 128) emu_stop("a copy to a misaligned place");
     for (int k = 1; k < m.rank; k++) rows *= m.box[k];
-    emu_parcel parcel = {barrier, many ? blocks : emu_own_block(), {}, {}};
     for (int64_t row = 0; row < rows; row++) {
         int64_t at[5] = {first[0]}, rest = row;
         for (int k = 1; k < m.rank; k++) at[k] = first[k] + rest % m.box[k], rest /= m.box[k];
         emu_add_row(parcel, m, to, (int)row, at);
     }
+}
+
+void emu_copy_box(bool many, unsigned to, const hone_map &map, unsigned barrier, unsigned short blocks, const int64_t *first, int rank)
+{
+    const hone_tensor_map &m = map.of;
+    if (m.is_image || rank != m.rank) emu_stop("a copy of another kind than its map");
+    if (to % 128) emu_stop("a copy to a misaligned place");
+    emu_parcel parcel = {barrier, many ? blocks : emu_own_block(), {}, {}};
+    emu_add_rows(parcel, m, to, first);
     emu_send(std::move(parcel));
+}
+
+// Only what it reads can be seen here.
+void emu_copy_nearer(const hone_map &map, const int64_t *first, int rank)
+{
+    const hone_tensor_map &m = map.of;
+    emu_parcel parcel = {0, 0, {}, {}};
+    if (m.is_image || rank != m.rank) emu_stop("a copy of another kind than its map");
+    emu_add_rows(parcel, m, 0, first);
 }
 
 // PTX ISA, "Im2col mode": pixels follow each other along W, then H, then the images, within the bounding box, in the steps of the map.
@@ -586,8 +595,10 @@ static void emu_run_cluster(std::vector<emu_fiber> &fibers, emu_cluster &cluster
     if (!cluster.parcels.empty()) emu_stop("the kernel ended before its copies");
 }
 
-extern "C" [[gnu::visibility("default")]] void emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
-                           bool follows, const void *const *operands, const size_t *sizes, int n_operands, const hone_tensor_map *tensor_maps, int n_maps)
+// How many reads came before the wait for the kernel ahead: of operands whose bit is set in `constants`.
+extern "C" [[gnu::visibility("default")]] size_t emu_launch(const void *args, const unsigned *grid, const unsigned *block, unsigned cluster_z, unsigned shared_bytes,
+                           bool follows, unsigned constants, const void *const *operands, const size_t *sizes, int n_operands,
+                           const hone_tensor_map *tensor_maps, int n_maps)
 {
     std::vector<emu_fiber> fibers;
     unsigned span = cluster_z ? cluster_z : 1, threads = block[0];
@@ -596,8 +607,9 @@ extern "C" [[gnu::visibility("default")]] void emu_launch(const void *args, cons
     emu_grid = {grid[0], grid[1], grid[2]};
     emu_block = {block[0], 1, 1};
     emu_ranges.clear();
+    emu_early = 0;
     for (int k = 0; k < n_maps; k++) (k ? maps.b : maps.a).of = tensor_maps[k];
-    for (int k = 0; k < n_operands; k++) emu_ranges.push_back({(const unsigned char *)operands[k], sizes[k]});
+    for (int k = 0; k < n_operands; k++) emu_ranges.push_back({(const unsigned char *)operands[k], sizes[k], (constants >> k & 1) != 0});
     fibers.resize((size_t)span * threads);
     for (unsigned z = 0; z < grid[2]; z += span)
         for (unsigned y = 0; y < grid[1]; y++)
@@ -630,4 +642,5 @@ extern "C" [[gnu::visibility("default")]] void emu_launch(const void *args, cons
                 }
                 emu_run_cluster(fibers, cluster);
             }
+    return emu_early;
 }

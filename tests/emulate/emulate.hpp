@@ -2,7 +2,8 @@
 // Runs the text of a CUDA kernel on a CPU, thread by thread, so that its index arithmetic and its barriers can be tested with no GPU. It
 // stands in the place of ptx.cuh. Every CUDA thread is a fiber with its own stack; it runs until it meets a barrier or an instruction of its
 // whole warp, where the next one goes on. Asynchronous copies land as late as they may: when they are waited for. Shared memory begins as
-// NaNs. Loads outside the operands stop the program, and so does a load by a kernel that has not waited for the one before it. Products of
+// NaNs. Loads outside the operands stop the program, and so does a load by a kernel that has not waited for the one before it, but of operands
+// that it was told are constants. Products of
 // warpgroups read their tiles when they are issued and again when they are waited for: tiles that are late, or overwritten early, stop it
 // too, and so do ordinary writes that wgmma reads without a proxy fence. The copy engine takes the tensor maps that the host would have encoded.
 // Its copies land when nobody can go on without one, or earlier by chance, in any order; a read or write of a place that one is on its way to
@@ -96,6 +97,7 @@ float hone_shuffle_xor(float value, int mask);
 struct hone_args;
 extern "C" void hone_kernel(const hone_args &p);
 #define hone_follower hone_kernel
+#define hone_forerunner hone_kernel
 HONE_FN void hone_let_next_start() {}
 void hone_wait_for_previous();
 
@@ -152,6 +154,13 @@ struct hone_map { hone_tensor_map of; };
 struct hone_maps { hone_map a, b; };
 extern hone_maps maps;
 #define HONE_MAPS_ARGS const hone_args &p
+
+void emu_copy_nearer(const hone_map &map, const int64_t *first, int rank);
+template <typename... X> HONE_FN void hone_copy_nearer(const hone_map &map, X... coordinates)
+{
+    const int64_t first[] = {coordinates...};
+    emu_copy_nearer(map, first, (int)sizeof...(X));
+}
 
 HONE_FN void hone_prefetch(const hone_map &) {}
 template <int COUNT> HONE_FN void hone_registers_give() { static_assert(COUNT % 8 == 0 && COUNT >= 24 && COUNT <= 256, "setmaxnreg"); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds the kernels of the nvrtc source against the reference on a GPU.
+// Holds the kernels of the nvrtc source against the reference on a GPU: each tactic alone, and started early behind itself.
 //   gpu_nvrtc_smoke [-d DEVICE] [-c TARGET [-o FOLDER]] [-k KERNEL] [-n TACTICS] [-j THREADS] [-t] FILE...
 // FILE holds one problem a line. -n: tactics of each problem (3: the best estimated one and a spread; 0: all), -k: of one kernel.
 // -t: times every tactic too (hot, events round 20 launches). -c: only compiles, for a target given by its spelling, with no GPU; a spill
@@ -280,6 +280,30 @@ static hone_status run_once(bench *b, hone_runnable *runnable, void *workspace)
     return runnable->api->run(runnable, NULL, b->operands, outputs, workspace);
 }
 
+// Twice, the second time early: beside the first, all operands but one being constants.
+static hone_status run_linked(bench *b, hone_runnable *runnable, void *workspace)
+{
+    static const hone_link links[] = {{.lets_next = true}, {.follows = true, .constants = ~(uint32_t)1}};
+    void *outputs[HONE_OUTPUTS_MAX] = {0};
+    hone_status status = HONE_OK;
+    for (int k = 0; k < b->problem.n_out; k++) outputs[k] = (char *)b->outputs[k] + GUARD;
+    for (int k = 0; k < 2 && !status; k++) status = runnable->api->chain(runnable, NULL, b->operands, outputs, workspace, links[k]);
+    return status;
+}
+
+static hone_status try_once(bench *b, hone_runnable *runnable, void *workspace, outcome *o, hone_status (*run)(bench *, hone_runnable *, void *))
+{
+    const hone_device_api *api = b->device->api;
+    hone_status status;
+    for (int k = 0; k < b->problem.n_out; k++)
+        HONE_TRY(api->fill(b->device, NULL, b->outputs[k], 0xff, hone_tensor_size(&b->problem.out[k]) + 2 * GUARD));
+    HONE_TRY(run(b, runnable, workspace));
+    HONE_TRY(api->sync(b->device, NULL));
+    status = compare(b, o);
+out:
+    return status;
+}
+
 static hone_status measure(bench *b, hone_runnable *runnable, void *workspace, double *ns)
 {
     const hone_device_api *api = b->device->api;
@@ -305,11 +329,8 @@ static hone_status run_job(bench *b, const job *j, outcome *o)
     HONE_TRY(runnable->api->wake(runnable));
     if (runnable->workspace_bytes) HONE_TRY(api->alloc(b->device, runnable->workspace_bytes, &workspace));
     o->tolerance = hone_problem_tolerance(&b->problem);
-    for (int k = 0; k < b->problem.n_out; k++)
-        HONE_TRY(api->fill(b->device, NULL, b->outputs[k], 0xff, hone_tensor_size(&b->problem.out[k]) + 2 * GUARD));
-    HONE_TRY(run_once(b, runnable, workspace));
-    HONE_TRY(api->sync(b->device, NULL));
-    HONE_TRY(compare(b, o));
+    HONE_TRY(try_once(b, runnable, workspace, o, run_once));
+    if (runnable->api->chain) HONE_TRY(try_once(b, runnable, workspace, o, run_linked));
     if (all.times) HONE_TRY(measure(b, runnable, workspace, &o->ns));
 out:
     if (workspace) api->free(b->device, workspace);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "engine/exec_priv.h"
+#include "engine/import_priv.h"
 #include "tests/unit/graph_maker.h"
 
 typedef struct stage {
@@ -179,20 +180,35 @@ static void steps_are_timed_and_verified(void **state)
 
 // ---- steps that start before the one ahead of them has ended
 
-static int followed, let;
+static int followed, let, constant;
 static const hone_runnable_api *plain_api;
+static const hone_engine *chained;
 
-static hone_status count_chain(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace,
-                               bool follows, bool lets_next)
+static bool is_weight(const void *memory)
 {
-    followed += follows;
-    let += lets_next;
+    const hone_plan *plan = chained->plan;
+    const char *begin = chained->weights, *at = memory;
+    return plan->n_weights && at >= begin && at < begin + chained->weight_at[plan->n_weights - 1] + plan->weights[plan->n_weights - 1].size_bytes;
+}
+
+// Constants are what lies among the weights, all of it and nothing else, and nobody writes there.
+static hone_status count_chain(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace, hone_link link)
+{
+    followed += link.follows;
+    let += link.lets_next;
+    for (int k = 0; k < HONE_OPERANDS_MAX; k++) {
+        assert_int_equal(link.constants >> k & 1, link.follows && operands[k] && is_weight(operands[k]));
+        constant += link.constants >> k & 1;
+    }
+    for (int k = 0; k < HONE_OUTPUTS_MAX; k++) assert_false(outputs[k] && is_weight(outputs[k]));
+    assert_false(is_weight(workspace));
     return plain_api->run(runnable, stream, operands, outputs, workspace);
 }
 
-// Says of the runnables of every step that they can follow, and of all but that of `plain` that they are worth it.
+// Says of the runnables of every step that they can follow, and of all but that of `plain` (-1: none) that they are worth it.
 static void let_follow(hone_engine *engine, hone_runnable_api *api, int plain)
 {
+    chained = engine;
     plain_api = engine->runnables[0]->api;
     *api = *plain_api;
     api->chain = count_chain;
@@ -203,7 +219,12 @@ static void let_follow(hone_engine *engine, hone_runnable_api *api, int plain)
         runnable->api = api;
         runnable->starts_early = true;
     }
-    engine->runnables[plain]->starts_early = false;
+    if (plain >= 0) engine->runnables[plain]->starts_early = false;
+}
+
+static void let_nobody_follow(hone_engine *engine)
+{
+    for (int k = 0; k < engine->plan->n_steps; k++) engine->runnables[k]->api = plain_api;
 }
 
 static bool should_follow(const hone_exec *exec, int step)
@@ -248,10 +269,55 @@ static void steps_follow_kernels_of_their_stream(void **state)
         maker_run(exec, s.plan, seed);
         assert_int_equal(followed, 0);
         hone_exec_free(exec);
-        for (int k = 0; k < s.plan->n_steps; k++) s.engine->runnables[k]->api = plain_api;
+        let_nobody_follow(s.engine);
         close_stage(&s);
     }
-    if (total < 20 || kept_back < 20) fail_msg("%d followed, %d kept back", total, kept_back);
+    if (total < 20 || kept_back < 20 || constant < 20) fail_msg("%d followed, %d kept back, %d constants", total, kept_back, constant);
+}
+
+enum { ACTIVATION, WEIGHT, TURNED_WEIGHT, MADE_BY_A_STEP };
+
+static int side(maker *m, int kind, int activation, int64_t rows, int64_t cols)
+{
+    if (kind == ACTIVATION) return activation;
+    if (kind == TURNED_WEIGHT) return maker_unary(m, "transpose", "perm=1,0", maker_constant(m, 2, (int64_t[]){cols, rows}, 0.4));
+    int weight = maker_constant(m, 2, (int64_t[]){rows, cols}, 0.4);
+    return kind == WEIGHT ? weight : maker_binary(m, "mul", weight, activation);
+}
+
+// A product may read before its wait what was a weight when the plan was made, on whichever side and turned or not, and nothing that a step makes.
+static void products_know_their_constants(void **state)
+{
+    static const struct { int a, b; uint32_t constants; } cases[] = {
+        {ACTIVATION, ACTIVATION, 0}, {ACTIVATION, WEIGHT, 2}, {WEIGHT, ACTIVATION, 1}, {ACTIVATION, TURNED_WEIGHT, 2}, {TURNED_WEIGHT, ACTIVATION, 1},
+        {ACTIVATION, MADE_BY_A_STEP, 0}, {MADE_BY_A_STEP, ACTIVATION, 0}, {MADE_BY_A_STEP, WEIGHT, 2},
+    };
+    (void)state;
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        stage s;
+        hone_exec *exec;
+        hone_runnable_api api;
+        int product = 0, recognised = 0;
+        maker_begin(&s.m, 5);
+        int x = maker_unary(&s.m, "softmax", "", maker_input(&s.m, "x", HONE_F32, 2, (int64_t[]){4, 8}));
+        int y = maker_unary(&s.m, "softmax", "", maker_input(&s.m, "y", HONE_F32, 2, (int64_t[]){8, 6}));
+        maker_output(&s.m, x), maker_output(&s.m, y);
+        maker_output(&s.m, maker_binary(&s.m, "matmul", side(&s.m, cases[k].a, x, 4, 8), side(&s.m, cases[k].b, y, 8, 6)));
+        OK(hone_simplify(s.m.graph, &recognised));
+        maker_end(&s.m);
+        build_stage(&s, "fp32", 1, 5, "ref");
+        let_follow(s.engine, &api, -1);
+        OK(hone_exec_new(s.engine, NULL, &exec));
+        while (product < s.plan->n_steps && !strstr(s.plan->steps[product].problem, "matmul")) product++;
+        assert_true(product < s.plan->n_steps && exec->links[product].follows);
+        if (exec->links[product].constants != cases[k].constants)
+            fail_msg("case %zu: constants %x of %s", k, exec->links[product].constants, s.plan->steps[product].problem);
+        maker_run(exec, s.plan, 5);
+        assert_true(maker_error(exec, s.plan, s.want) <= 1e-5);
+        hone_exec_free(exec);
+        let_nobody_follow(s.engine);
+        close_stage(&s);
+    }
 }
 
 // ---- refusals
@@ -471,6 +537,7 @@ int test_engine_exec(void)
         cmocka_unit_test(lanes_give_the_same_bits),
         cmocka_unit_test(keep_holds_every_value),
         cmocka_unit_test(steps_are_timed_and_verified), cmocka_unit_test(steps_follow_kernels_of_their_stream),
+        cmocka_unit_test(products_know_their_constants),
         cmocka_unit_test(other_libraries_are_named),
         cmocka_unit_test(ports_are_checked),
         cmocka_unit_test(too_many_slots_are_told_to_wait),

@@ -280,21 +280,72 @@ static void code_says_whether_it_follows(void **state)
     assert_true(s.launch.params_bytes >= old_bytes && s.launch.params_bytes <= old_bytes + 8);
     bool plain = lets_next(&s);
     assert_false(s.launch.dependent);
-    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, true, false), HONE_OK);
+    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, (hone_link){.follows = true}), HONE_OK);
     assert_true(s.launch.dependent && lets_next(&s) == plain);
-    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, false, true), HONE_OK);
+    assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, (hone_link){.lets_next = true}), HONE_OK);
     assert_true(!s.launch.dependent && lets_next(&s));
     new->api->free(new);
+}
 
-    // Dynamic shared memory keeps a kernel from starting early, unless its head says that its blocks are few.
-    static const struct { const char *text; bool early; } cases[] = {
-        {"matmul a=f16:128x768 b=f16:768x768", false}, {"conv x=f16:1x1x1x96:nhwc w=f16:24x1x1x96:nhwc | relu x=$0 | conv x=$1 w=f16:96x1x1x24:nhwc", true},
+// What the kernel is told of its constants lies behind lets_next, in code that knows of them alone.
+static void code_is_told_its_constants(void **state)
+{
+    spy s;
+    char x[8], w[8], out[8];
+    void *operands[] = {x, w}, *outputs[] = {out};
+    uint32_t alone[HONE_ARGS_BYTES / 4], linked[HONE_ARGS_BYTES / 4];
+    size_t at = 0;
+    (void)state;
+    set_target("sm_90");
+    assert_int_equal(enumerate("matmul a=f16:128x768 b=f16:768x768"), HONE_OK);
+    hone_runnable *runnable = prepared(&s, "hone_forerunner");
+    assert_string_equal(s.entry, "hone_forerunner");
+    assert_int_equal(runnable->api->run(runnable, NULL, operands, outputs, NULL), HONE_OK);
+    assert_false(s.launch.dependent);
+    memcpy(alone, s.params, sizeof alone);
+    assert_int_equal(runnable->api->chain(runnable, NULL, operands, outputs, NULL, (hone_link){.follows = true, .lets_next = true, .constants = 6}), HONE_OK);
+    assert_true(s.launch.dependent);
+    memcpy(linked, s.params, sizeof linked);
+    while (at < s.launch.params_bytes / 4 && alone[at] == linked[at]) at++;
+    assert_true(at + 1 < s.launch.params_bytes / 4 && linked[at] == 1 && linked[at + 1] == 6 && !alone[at] && !alone[at + 1]);
+    runnable->api->free(runnable);
+}
+
+static const hone_tactic *first_of(const char *kernel)
+{
+    for (int k = 0; k < n_tactics; k++)
+        if (!strcmp(tactics[k].kernel, kernel)) return &tactics[k];
+    fail_msg("no tactic of %s", kernel);
+    return NULL;
+}
+
+// Dynamic shared memory keeps a kernel from starting early, unless each of its blocks has a multiprocessor, of which it then takes more than half, or
+// its head says that its blocks are few.
+static void large_blocks_start_early_alone(void **state)
+{
+    static const struct { const char *text, *kernel; bool early, half; } cases[] = {
+        {"matmul a=f16:128x768 b=f16:768x768", "gemm_tile", true, true}, {"matmul a=f16:2048x768 b=f16:768x768", "gemm_tile", false, false},
+        {"matmul a=f16:4096x768 b=f16:768x3072", "gemm_tma", true, false},      // walks over the tiles
+        {"conv x=f16:1x1x1x96:nhwc w=f16:24x1x1x96:nhwc | relu x=$0 | conv x=$1 w=f16:96x1x1x24:nhwc", "squeeze", true, false},
+        {"relu x=f16:4096", "elementwise", true, false},
     };
+    spy s;
+    char x[8], out[8];
+    void *operands[] = {x, x}, *outputs[] = {out};
+    (void)state;
+    set_target("sm_90");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         assert_int_equal(enumerate(cases[k].text), HONE_OK);
-        hone_runnable *shared = prepared(&s, "hone_follower");
-        assert_int_equal(shared->starts_early, cases[k].early);
-        shared->api->free(shared);
+        tactics[0] = *first_of(cases[k].kernel);
+        hone_runnable *runnable = prepared(&s, "hone_follower");
+        if (runnable->starts_early != cases[k].early) fail_msg("case %zu: early %d", k, runnable->starts_early);
+        assert_int_equal(runnable->api->run(runnable, NULL, operands, outputs, NULL), HONE_OK);
+        const unsigned bytes = s.launch.shared_bytes;
+        assert_int_equal(runnable->api->chain(runnable, NULL, operands, outputs, NULL, (hone_link){.follows = true}), HONE_OK);
+        assert_true(s.launch.shared_bytes >= bytes && s.launch.shared_bytes <= hone_target_smem_bytes(&target));
+        if (cases[k].half) assert_true(s.launch.shared_bytes > bytes && 2 * (s.launch.shared_bytes + 1024) > 228 * 1024);
+        else assert_int_equal(s.launch.shared_bytes, bytes);
+        runnable->api->free(runnable);
     }
 }
 
@@ -399,6 +450,7 @@ int test_nvrtc_source(void)
         cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(wgmma_is_for_hopper_alone), cmocka_unit_test(tails),
         cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
+        cmocka_unit_test(code_is_told_its_constants), cmocka_unit_test(large_blocks_start_early_alone),
         cmocka_unit_test(text_follows_on_hopper_only), cmocka_unit_test(compiles_without_spills),
     };
     return cmocka_run_group_tests_name("nvrtc_source", tests, NULL, NULL);
