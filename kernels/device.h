@@ -49,6 +49,8 @@ typedef struct hone_launch {
     const hone_tensor_map *maps;
     int n_maps;
     bool dependent;                            // programmatic dependent launch edge to the kernel before it
+    // Its blocks may share multiprocessors with those of a neighbour in the stream: as much shared memory as there can be beside the L1 from now on.
+    bool has_neighbours;
 } hone_launch;
 
 // At most 16 functions.

@@ -15,6 +15,7 @@
 #define EVENTS 1024
 #define PORTABLE_CLUSTER 8           // CUDA programming guide, "Thread Block Clusters"
 #define DEFAULT_SHARED (48 * 1024)   // above it a kernel must opt in
+#define ALL_SHARED 100               // percent of what can be shared memory, CU_SHAREDMEM_CARVEOUT_MAX_SHARED
 
 typedef struct cuda_device {
     hone_device base;
@@ -28,7 +29,7 @@ typedef struct cuda_device {
 struct hone_function {
     v_CUfunction function;
     int shared_limit;
-    bool is_large_cluster;
+    bool is_large_cluster, has_neighbours;
 };
 
 struct hone_module {
@@ -337,6 +338,9 @@ out:
 }
 
 // Large dynamic shared memory and clusters beyond the portable size need the kernel's consent, once.
+// What a function must be told before a launch, once. How a multiprocessor divides its memory between L1 and shared memory the driver decides for each
+// kernel by its needs, if that does not say; and as it may have to be idle for a change (cudaFuncSetCacheConfig: "may insert a device-side
+// synchronization point"), neighbours that want to share one ask for the same.
 static hone_status opt_in(cuda_device *self, hone_function *function, const hone_launch *launch, unsigned cluster)
 {
     hone_status status = HONE_OK;
@@ -351,6 +355,11 @@ static hone_status opt_in(cuda_device *self, hone_function *function, const hone
         status = hone_cuda_check(hone_cuda.FuncSetAttribute(function->function, V_CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1),
                                  "the kernel cannot have clusters that large");
         function->is_large_cluster = !status;
+    }
+    if (!status && launch->has_neighbours && !function->has_neighbours) {
+        status = hone_cuda_check(hone_cuda.FuncSetAttribute(function->function, V_CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT, ALL_SHARED),
+                                 "the kernel cannot have most of the L1 as shared memory");
+        function->has_neighbours = !status;
     }
     pthread_mutex_unlock(&self->lock);
     return status;

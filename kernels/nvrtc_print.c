@@ -10,6 +10,7 @@ typedef struct printer {
     const hone_region *region;
     hone_text *text;
     hone_args *args;
+    int numbers[HONE_LOADS_MAX];       // the first run-time argument of each load
     hone_status status;
 } printer;
 
@@ -84,6 +85,7 @@ static void print_load(printer *p, int k)
     const char *way = load->inner == 1 || load->is_dense ? "hone_load" : load->inner ? "hone_gather" : "hone_fill";
     if (k == p->region->x_load) return;
     if (load->view.is_lookup) print_lookup(p, k);
+    p->numbers[k] = p->args->n_ints;
     hone_text_printf(p->text, "    %s o%d[V]; %s(o%d, (const %s *)p.in[%d] + (", value_type(load->view.dtype), k, way, k,
                      hone_cuda_type(load->view.dtype), load->view.operand);
     print_index(p, load, k);
@@ -296,6 +298,25 @@ static void print_loop(printer *p)
     hone_text_printf(p->text, ";\n    }\n}\n");
 }
 
+// Brings near what the loads, printed before, read that is the same for all rows: a bias, a scale. Weights of a network that is larger than the
+// L2 are as far away as the memory, and a kernel would ask for them when it has computed all else.
+static void print_near(printer *p, const char *name)
+{
+    const hone_region *r = p->region;
+    const int n_ints = p->args->n_ints;
+    hone_text_printf(p->text, "HONE_FN void %s(const hone_args &p, const unsigned n)\n{\n", name);
+    for (int k = 0; k < r->n_loads; k++) {
+        const hone_load *load = &r->loads[k];
+        if (k == r->x_load || load->is_dense || load->view.is_lookup || load->n_rows) continue;
+        p->args->n_ints = p->numbers[k];       // the same numbers again
+        hone_text_printf(p->text, "    hone_bring_near((const %s *)p.in[%d] + (", hone_cuda_type(load->view.dtype), load->view.operand);
+        print_index(p, load, k);
+        hone_text_printf(p->text, "));\n");
+    }
+    p->args->n_ints = n_ints;
+    hone_text_printf(p->text, "}\n");
+}
+
 static hone_status finish(printer *p)
 {
     return p->status ? p->status : hone_text_status(p->text);
@@ -314,6 +335,7 @@ hone_status hone_region_print_tail(const hone_region *region, hone_text *text, h
                      has_x ? "const hone_x (&x)[V], " : "");
     print_loads(&p);
     print_loop(&p);
+    print_near(&p, "hone_tail_near");
     hone_text_printf(text, "#define HONE_COLS ((unsigned)");
     print_int(&p, region->cols);
     hone_text_printf(text, ")\n"
@@ -332,6 +354,7 @@ hone_status hone_region_print_head(const hone_region *region, hone_text *text, h
     hone_text_printf(text, "template <int V> HONE_FN void hone_head(const hone_args &p, const unsigned m, const unsigned n, hone_h (&r)[V])\n");
     print_loads(&p);
     print_loop(&p);
+    print_near(&p, "hone_head_near");
     return finish(&p);
 }
 

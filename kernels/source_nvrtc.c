@@ -443,6 +443,7 @@ static hone_status launch(const runnable *r, hone_stream *stream, void *const *o
     launch.params = params;
     launch.params_bytes = maps_bytes + hone_args_pack(&r->args, operands, outputs, workspace, link, params + maps_bytes);
     launch.dependent = link.follows;
+    launch.has_neighbours = link.follows || link.lets_next;
     if (link.follows) launch.shared_bytes = r->early_bytes;
     return r->base.device->api->launch(r->base.device, stream, r->function, &launch);
 }

@@ -2,6 +2,11 @@
 // Where the results of a transposed convolution whose taps do not overlap belong: row m of the product is a pixel of the small image, column n
 // one tap (dy, dx) and channel, in the order of the filter (W_INSIDE: channels innermost). Tap (dy, dx) of pixel (y, x) is pixel
 // (y * KER_H + dy, x * KER_W + dx) of the result, and no other pixel's. V neighbours of the product are neighbours there.
+HONE_FN void near_apart(const hone_args &p, unsigned n)
+{
+    if (OUT_INSIDE) hone_tail_near(p, W_INSIDE ? n % (unsigned)CHANNELS : n / (KER_H * KER_W));
+}
+
 template <int V> HONE_FN void put_apart(const hone_args &p, const float (&x)[V], unsigned m, unsigned n)
 {
     const unsigned line = m / (unsigned)IN_W, column = m - line * (unsigned)IN_W;          // lines are counted through all images

@@ -55,7 +55,7 @@ struct hone_args {
 HONE_FN void hone_follow(const hone_args &p)
 {
     if (p.lets_next) hone_let_next_start();
-    hone_wait_for_previous();
+    hone_wait_for_previous(p.lets_next);
 }
 #else
 HONE_FN void hone_follow(const hone_args &) {}

@@ -47,9 +47,19 @@ template <int V> HONE_FN void scales_of(const hone_args &p, unsigned m, unsigned
     else if constexpr (HAS_BIAS) hone_load(bias, (const BIAS_T *)p.in[IN_BIAS] + at);
 }
 
+// Weights that are wanted when all else is done, or beside what is near already.
+HONE_FN void near_row(const hone_args &p, unsigned n)
+{
+    hone_head_near(p, n);
+    hone_tail_near(p, n);
+    if (HAS_SCALE && !PER_ROW) hone_bring_near((const SCALE_T *)p.in[IN_SCALE] + n);
+    if (HAS_BIAS && !PER_ROW) hone_bring_near((const BIAS_T *)p.in[IN_BIAS] + n);
+}
+
 #define EACH for (int k = 0; k < ITEMS; k++) for (int e = 0; e < VEC; e++)
 // Elements behind the end of the row do not take part.
 #define INSIDE ((lane + k * TEAM) * VEC < (unsigned)COLS)
+#define SCALES_FIRST (OP >= 2 && ITEMS * VEC <= 8)         // registers hold them beside the row
 
 HONE_FN void normalise(const hone_args &p, float (&x)[ITEMS][VEC], unsigned lane)
 {
@@ -97,9 +107,12 @@ HONE_FN void scale_by_norm(const hone_args &p, float (&x)[ITEMS][VEC], unsigned 
 
 HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
-    hone_follow(p);
     const unsigned lane = threadIdx.x % TEAM, m = blockIdx.x * (THREADS / TEAM) + threadIdx.x / TEAM;
     const bool here = m < (unsigned)ROWS;
+#pragma unroll
+    for (int k = 0; k < ITEMS; k++)
+        if (threadIdx.x < TEAM && INSIDE) near_row(p, (lane + k * TEAM) * VEC);
+    hone_follow(p);
     float x[ITEMS][VEC];
 #pragma unroll
     for (int k = 0; k < ITEMS; k++) {
@@ -109,6 +122,9 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
 #pragma unroll
         for (int e = 0; e < VEC; e++) x[k][e] = inside ? x[k][e] : 0;
     }
+    float scale[ITEMS][VEC], bias[ITEMS][VEC];
+#pragma unroll
+    for (int k = 0; k < ITEMS && SCALES_FIRST; k++) scales_of(p, here ? m : 0, here && INSIDE ? (lane + k * TEAM) * VEC : 0, scale[k], bias[k]);
     if constexpr (OP < 2) soften(p, x, lane);
     else if constexpr (OP < 5) normalise(p, x, lane);
     else scale_by_norm(p, x, lane);
@@ -116,10 +132,9 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     for (int k = 0; k < ITEMS; k++) {
         const unsigned n = (lane + k * TEAM) * VEC;
         if (here && INSIDE) {
-            float scale[VEC], bias[VEC];
-            scales_of(p, m, n, scale, bias);
+            if (!SCALES_FIRST) scales_of(p, m, n, scale[k], bias[k]);
 #pragma unroll
-            for (int e = 0; e < VEC; e++) x[k][e] = x[k][e] * scale[e] + bias[e];
+            for (int e = 0; e < VEC; e++) x[k][e] = x[k][e] * scale[k][e] + bias[k][e];
             hone_tail(p, x[k], m, n);
         }
     }

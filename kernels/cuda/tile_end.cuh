@@ -6,7 +6,15 @@
 
 #ifndef PUT
 #define PUT hone_tail                          // V neighbours of the product to their place in the result
+#define NEAR hone_tail_near                    // what that reads of column n
 #endif
+
+// What the tail reads of each column (a bias) is brought near while the block waits for its first copies.
+HONE_FN void near_columns(const hone_args &p, int n0, int n_shift)
+{
+    const int n = n0 + threadIdx.x * TV;
+    if (threadIdx.x < BN / TV && n < N) NEAR(p, (unsigned)(n + n_shift));
+}
 
 // The blocks of a cluster differ in z, and z is the rank.
 // V neighbours of the finished tile, summed over the blocks of the cluster.
@@ -81,6 +89,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
 #endif
     math.start();
     const int ahead = fetch_ahead<STAGE_BYTES>(p, load_b, smem + A_BYTES, tiles);
+    near_columns(p, n0, n_shift);
     hone_follow(p);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {

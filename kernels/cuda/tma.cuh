@@ -372,6 +372,13 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
     }
 }
 
+// What the tail reads of each column of the first tile (a bias) is brought near while the block waits for its first copies.
+HONE_FN void near_columns(const hone_args &p)
+{
+    const int n = locate(p, blockIdx.x).n + threadIdx.x * TV;
+    if (threadIdx.x < BN / TV && n < N) hone_tail_near(p, (unsigned)n);
+}
+
 #if !NORMED
 HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
 {
@@ -385,8 +392,9 @@ HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
         }
         // The first of all turns waits for nobody: the phase before a barrier's first counts as over.
         if (PINGPONG) hone_barrier_wait(turn_barrier(smem, group), turn / 2 % 2 ^ group ^ 1);
+        const tile_at here = locate(p, tile);      // divisions, done while the copies are on their way
         multiply_tile(sums, smem, at, steps);
-        if (SPLITS == 1) store_tile(p, sums, smem, locate(p, tile));
+        if (SPLITS == 1) store_tile(p, sums, smem, here);
     }
 }
 
@@ -442,6 +450,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
         hone_barriers_made();
         if (CLUSTER == 1) ahead = fetch_ahead(maps, p, smem, first, steps);
     }
+    near_columns(p);
     hone_sync_warp();
     if (CLUSTER > 1) hone_cluster_sync();      // others arrive at these barriers too
     else __syncthreads();

@@ -113,15 +113,23 @@ template <typename F> static void emu_exchange(const void *mine, F look)
 
 // ---- memory
 
-static void emu_check(const void *from, int size)
+static const emu_range &emu_operand(const void *from, int size)
 {
     const unsigned char *at = (const unsigned char *)from;
     auto range = std::find_if(emu_ranges.begin(), emu_ranges.end(), [&](const emu_range &r) { return at >= r.at && at + size <= r.at + r.size; });
-    if ((uintptr_t)from % size) emu_stop("a misaligned load");
     if (range == emu_ranges.end()) emu_stop("a load outside the operands");
-    if (!emu_now->waited && !range->is_constant) emu_stop("a load before hone_follow of what is no constant");
+    return *range;
+}
+
+static void emu_check(const void *from, int size)
+{
+    const bool is_constant = emu_operand(from, size).is_constant;
+    if ((uintptr_t)from % size) emu_stop("a misaligned load");
+    if (!emu_now->waited && !is_constant) emu_stop("a load before hone_follow of what is no constant");
     emu_early += !emu_now->waited;
 }
+
+void hone_bring_near(const void *from) { emu_operand(from, 1); }
 
 template <typename X> static X emu_load(const void *from)
 {
@@ -231,7 +239,7 @@ float4 hone_cluster_lds16(unsigned address, unsigned rank)
 
 // ---- kernels run one behind the other here
 
-void hone_wait_for_previous() { emu_now->waited = true; }
+void hone_wait_for_previous(int) { emu_now->waited = true; }
 
 // ---- tensor cores
 

@@ -99,7 +99,7 @@ extern "C" void hone_kernel(const hone_args &p);
 #define hone_follower hone_kernel
 #define hone_forerunner hone_kernel
 HONE_FN void hone_let_next_start() {}
-void hone_wait_for_previous();
+void hone_wait_for_previous(int is_flag);
 
 // ---- memory
 
@@ -108,6 +108,7 @@ uint2 hone_ldg8(const void *from);
 unsigned hone_ldg4(const void *from);
 unsigned short hone_ldg2(const void *from);
 unsigned char hone_ldg1(const void *from);
+void hone_bring_near(const void *from);
 
 unsigned hone_shared_address(const void *pointer);
 unsigned hone_lds4(unsigned address);

@@ -190,6 +190,24 @@ static void tails(void **state)
 }
 
 // One text, so one machine code, serves shapes of one structure.
+// What is brought near is what all rows share, and its place is that of the load: a bias from its third element on, not the residual.
+static void near_is_what_all_rows_share(void **state)
+{
+    hone_text out;
+    hone_args args;
+    char load[64], near[96];
+    (void)state;
+    set_target("sm_90");
+    const char *made = tail_of("matmul a=f16:64x128 b=f16:128x256 | slice x=f16:260 start=3 size=256 | add a=$0 b=$1 | add a=$2 b=f16:64x256", &out, &args);
+    const char *begin = strstr(made, "void hone_tail_near("), *end = begin ? strstr(begin, "}\n") : NULL, *index = strstr(made, "(const f16 *)p.in[2] + (");
+    assert_true(begin && end && index && index < begin);
+    snprintf(load, sizeof load, "%.*s", (int)strcspn(index, ";"), index);
+    snprintf(near, sizeof near, "hone_bring_near(%s", load);
+    assert_true(strstr(begin, near) && strstr(begin, near) < end);
+    assert_false(strstr(begin, "p.in[3]") && strstr(begin, "p.in[3]") < end);
+    hone_text_clear(&out);
+}
+
 static void text_does_not_depend_on_sizes(void **state)
 {
     char first[HONE_ARTIFACT_KEY], second[HONE_ARTIFACT_KEY];
@@ -279,11 +297,11 @@ static void code_says_whether_it_follows(void **state)
     assert_int_equal(new->api->run(new, NULL, operands, outputs, NULL), HONE_OK);
     assert_true(s.launch.params_bytes >= old_bytes && s.launch.params_bytes <= old_bytes + 8);
     bool plain = lets_next(&s);
-    assert_false(s.launch.dependent);
+    assert_false(s.launch.dependent || s.launch.has_neighbours);
     assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, (hone_link){.follows = true}), HONE_OK);
-    assert_true(s.launch.dependent && lets_next(&s) == plain);
+    assert_true(s.launch.dependent && s.launch.has_neighbours && lets_next(&s) == plain);
     assert_int_equal(new->api->chain(new, NULL, operands, outputs, NULL, (hone_link){.lets_next = true}), HONE_OK);
-    assert_true(!s.launch.dependent && lets_next(&s));
+    assert_true(!s.launch.dependent && s.launch.has_neighbours && lets_next(&s));
     new->api->free(new);
 }
 
@@ -451,7 +469,7 @@ int test_nvrtc_source(void)
         cmocka_unit_test(spaces_are_legal), cmocka_unit_test(declines_what_it_cannot), cmocka_unit_test(probes),
         cmocka_unit_test(exact_f32_uses_no_tensor_cores), cmocka_unit_test(old_versions_are_refused),
         cmocka_unit_test(wgmma_is_for_hopper_alone), cmocka_unit_test(tails),
-        cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
+        cmocka_unit_test(near_is_what_all_rows_share), cmocka_unit_test(text_does_not_depend_on_sizes), cmocka_unit_test(code_says_whether_it_follows),
         cmocka_unit_test(code_is_told_its_constants), cmocka_unit_test(large_blocks_start_early_alone),
         cmocka_unit_test(text_follows_on_hopper_only), cmocka_unit_test(compiles_without_spills),
     };
