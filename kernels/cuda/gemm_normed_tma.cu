@@ -48,7 +48,7 @@
 //! define SPLITS 1
 //! define CONSUMERS consumers
 //! define GIVES gives
-//! define TAKES consumers == 2 ? 192 : 232
+//! define TAKES consumers == 2 ? 184 : 232
 //! define THREADS consumers * 128 + (gives ? 256 : 160)
 //! define MIN_BLOCKS blocks
 //! define BARRIERS barriers
@@ -102,15 +102,18 @@ struct normer {
         for (int block = 0; block < CONSUMERS; block++) first[block] = sum[block] = squares[block] = 0;
     }
 
-    // s of these elements, or b where it is b's row.
-    HONE_FN void load_factors(const hone_args &p, bool is_bias, int k, float (&factor)[4][8])
+    // s of these elements, or b where it is b's row, as the tensor cores take them.
+    HONE_FN void load_factors(const hone_args &p, bool is_bias, int k, hone_vec<T, 8> (&factor)[4])
     {
 #pragma unroll
         for (int c = 0; c < 4; c++) {
+            float x[8];
 #pragma unroll
-            for (int e = 0; e < 8; e++) factor[c][e] = is_bias ? 0 : 1;
-            if (HAS_BIAS && is_bias) hone_load(factor[c], (const BIAS_T *)p.in[IN_BIAS] + k + c * 8);
-            if (HAS_SCALE && !is_bias) hone_load(factor[c], (const SCALE_T *)p.in[IN_SCALE] + k + c * 8);
+            for (int e = 0; e < 8; e++) x[e] = is_bias ? 0 : 1;
+            if (HAS_BIAS && is_bias) hone_load(x, (const BIAS_T *)p.in[IN_BIAS] + k + c * 8);
+            if (HAS_SCALE && !is_bias) hone_load(x, (const SCALE_T *)p.in[IN_SCALE] + k + c * 8);
+#pragma unroll
+            for (int e = 0; e < 8; e++) hone_set(factor[c].at[e], x[e]);
         }
     }
 
@@ -127,7 +130,7 @@ struct normer {
     }
 
     // at: this row's 128 bytes of the first block
-    HONE_FN void scale(unsigned at, unsigned row, unsigned half, bool is_start, const float (&factor)[4][8])
+    HONE_FN void scale(unsigned at, unsigned row, unsigned half, bool is_start, const hone_vec<T, 8> (&factor)[4])
     {
 #pragma unroll
         for (int block = 0; block < CONSUMERS; block++)
@@ -142,7 +145,7 @@ struct normer {
                 for (int e = 0; e < 8; e++) x[e] = hone_value(v.at[e]);
                 add(block, x, is_start && c == 0);
 #pragma unroll
-                for (int e = 0; e < 8; e++) hone_set(v.at[e], row < BLOCK_ROWS ? x[e] * factor[c][e] : factor[c][e]);
+                for (int e = 0; e < 8; e++) hone_set(v.at[e], row < BLOCK_ROWS ? x[e] * hone_value(factor[c].at[e]) : hone_value(factor[c].at[e]));
                 hone_sts16(to, make_uint4(v.w[0], v.w[1], v.w[2], v.w[3]));
             }
     }
@@ -166,7 +169,7 @@ HONE_FN void norm(const hone_args &p, unsigned smem, int steps)
     for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x) {
         rows.clear();
         for (int step = 0; step < steps; step++, at.advance(1)) {
-            float factor[4][8];
+            hone_vec<T, 8> factor[4];
             rows.load_factors(p, row == BLOCK_ROWS + 1, step * 64 + half * 32, factor);
             hone_barrier_wait(full_barrier(smem, at.place), at.parity);
             rows.scale(smem + at.place * STAGE_BYTES + row * 128, row, half, step == 0, factor);
@@ -251,7 +254,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
     __syncthreads();
     hone_follow(p);
     if (threadIdx.x >= FETCHER) {
-        if constexpr (GIVES) hone_registers_give<32>();
+        if constexpr (GIVES) hone_registers_give<40>();
         if (threadIdx.x == FETCHER) produce(maps, p, smem, 0, steps, ahead);
         hone_sync_warp();
     } else if (threadIdx.x >= CONSUMERS * 128) {
