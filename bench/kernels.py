@@ -169,12 +169,13 @@ def layers(rows, dims):
 BASE = [(768, 768), (2304, 768), (3072, 768), (768, 3072)]                              # BERT-base and ViT-B
 LLAMA_8B = [(6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336)]
 LLAMA_1B = [(3072, 2048), (2048, 2048), (16384, 2048), (2048, 8192)]
+ROWS = [(262144, 128), (32768, 1024), (87424, 768), (32768, 4096)]                     # 64, 64, 128 and 256 MB, smallest first
 FAMILIES = {
     "gemm": [Gemm(n, n, n) for n in (256, 512, 1024, 2048, 4096, 8192)] + layers((128, 4096, 197, 6304), BASE)
     + layers((1, 8, 16, 32, 64), LLAMA_8B) + layers((1, 8, 16, 64), LLAMA_1B) + layers((1, 128), [(1000, 2048)]),
     "attention": [Attention(*dims, 64) for dims in ((1, 12, 128), (32, 12, 128), (1, 12, 197), (32, 12, 197), (4, 16, 2048), (1, 16, 8192))]
     + [Attention(*dims, 128) for dims in ((4, 16, 512), (2, 16, 2048), (1, 32, 4096), (1, 16, 8192))],
-    "memory": [kind(*dims) for kind in (LayerNorm, Softmax, Chain) for dims in ((32768, 1024), (32768, 4096), (262144, 768))],
+    "memory": [kind(*dims) for dims in ROWS for kind in (LayerNorm, Softmax, Chain)],
 }
 
 
@@ -289,10 +290,12 @@ class Bench:
             operands = self.operands(case, constants, inputs, dtype)
             sides = self.sides(case, copies, network, inputs, operands)
             facts = self.gate(case, sides, operands)
+            copy_gb_s = ceilings.copy_bandwidth(run.torch)[0] if case.family == "memory" else None
             timed = side_by_side.measure(run.clock, sides, self.options)
             facts.update(copies=copies, build_s=built["wall_s"], tuning_s=tuned and tuned["wall_s"], tuned_together=tuned and len(self.cases),
                          untuned=len(built["missing"]), tactics=tactics_of(self.options.hone, plan))
-            return [finish(run, case.family, case.problem, row, copies, facts, network.device) for row in timed]
+            rows = [finish(run, case.family, case.problem, row, copies, facts, network.device) for row in timed]
+            return [{**row, **share_of_copy(case, row["hone_ms"], copy_gb_s)} for row in rows] if copy_gb_s else rows
         finally:
             for side in sides:
                 side.close()
@@ -305,6 +308,12 @@ def tactics_of(program, plan):
     """What hone runs, each once."""
     steps = json.loads(hone.call([program, "plan", "show", plan, "--json"]))["steps"]
     return sorted({step["tactic"] for step in steps})
+
+
+def share_of_copy(case, hone_ms, copy_gb_s):
+    """How near hone comes to a copy of 2 GiB in the same run."""
+    gb_s = case.bytes_touched() / hone_ms / 1e6
+    return {"gb_s": gb_s, "copy_gb_s": copy_gb_s, "share_of_copy": gb_s / copy_gb_s}
 
 
 def finish(run, family, problem, row, copies, facts, device):
@@ -472,7 +481,8 @@ def run_family(run, options):
 
     def more(made):
         for row in made:
-            print(side_by_side.line_of(row), flush=True)
+            share = f"  {row['gb_s']:.0f} GB/s, {row['share_of_copy']:.1%} of a copy's {row['copy_gb_s']:.0f}" if "share_of_copy" in row else ""
+            print(side_by_side.line_of(row) + share, flush=True)
         rows.extend(made)
         side_by_side.write(options.out, rows)
 

@@ -213,6 +213,13 @@ def test_cases_outgrow_the_cache():
     assert kernels.copies_of(case, 8 << 20) == 5 and kernels.copies_of(case, 1 << 40) == kernels.COPIES_MAX and kernels.copies_of(case, 0) == 1
 
 
+def test_memory_is_held_against_a_copy():
+    sizes = [2 * np.prod(case.output) / 2 ** 20 for case in kernels.FAMILIES["memory"]]
+    assert sizes == sorted(sizes) and {64, 256} <= set(sizes) and all(size >= 64 for size in sizes), sizes
+    found = kernels.share_of_copy(kernels.Softmax(32768, 1024), 0.05, 3000.0)
+    assert abs(found["gb_s"] - 2684.35) < 0.01 and found["share_of_copy"] == found["gb_s"] / 3000
+
+
 def test_hone_reads_every_case_as_what_it_is():
     pool, path = kernels.Pool(1), os.path.join(FOLDER, "case.onnx")
     for family, first in (("gemm", "matmul a="), ("attention", "attention q="), ("memory", ("layernorm x=", "softmax x=", "mul a="))):

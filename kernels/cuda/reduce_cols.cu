@@ -19,7 +19,7 @@
 //! define KIND kind
 //! define TEAM 1
 //! define THREADS xs * ys
-//! include sums.cuh
+//! include reduce_cols.cuh
 //! arg COLS cols
 //! arg LENGTH length
 //! grid ceil(cols, xs * vec); min(count / cols, 32768); ceil(count / cols, 32768)
@@ -35,38 +35,5 @@ HONE_FN void sum_column(const hone_args &p, unsigned outer, unsigned n, total (&
         hone_head(p, outer * (unsigned)LENGTH + k, n, x);
 #pragma unroll
         for (int e = 0; e < VEC; e++) total_add(t[e], x[e]);
-    }
-}
-
-HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
-{
-    hone_follow(p);
-    HONE_STATIC_SHARED float sums[YS][XS * VEC + 1], tops[KIND == 8 ? YS : 1][XS * VEC + 1];
-    const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;
-    const unsigned outer = blockIdx.z * gridDim.y + blockIdx.y;
-    const bool here = n < (unsigned)COLS && outer < (unsigned)OUTER;
-    total t[VEC];
-#pragma unroll
-    for (int e = 0; e < VEC; e++) t[e] = total_start();
-    if (here) sum_column(p, outer, n, t);
-#pragma unroll
-    for (int e = 0; e < VEC; e++) {
-        sums[line][lane * VEC + e] = t[e].sum;
-        if (KIND == 8) tops[line][lane * VEC + e] = t[e].top;
-    }
-    __syncthreads();
-    if (line == 0 && here) {
-        float x[VEC];
-#pragma unroll
-        for (int e = 0; e < VEC; e++) {
-            for (int k = 1; k < YS; k++) {
-                total other;
-                other.sum = sums[k][lane * VEC + e];
-                other.top = KIND == 8 ? tops[k][lane * VEC + e] : 0;
-                t[e] = total_merge(t[e], other);
-            }
-            x[e] = total_end(t[e], (float)LENGTH);
-        }
-        hone_tail(p, x, outer, n);
     }
 }

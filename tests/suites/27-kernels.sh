@@ -9,6 +9,9 @@ split -n r/2 "$folder/all" "$folder/part."
 # Large tiles are for large problems: a device of one multiprocessor is given them for small ones.
 large=(-m 1 -n 20 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmul a=bf16:132x264 b=bf16:136x132 trans_a=1 trans_b=1'
        -k conv_wgmma 'conv x=f16:1x12x12x56:nhwc w=f16:136x3x3x56:nhwc b=f16:136 pad=1')
+# So are the kernels whose threads ask for much at once.
+many=(-m 1 -n "${TACTICS:-2}")
+for file in tests/cases/many/*.txt; do many+=(-k "$(basename "$file" .txt)" "$file"); done
 # Few multiprocessors walk over many tiles: turns, clusters, every layout, splits of K; convolutions with padding, strides and part of their channels.
 ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matmul a=bf16:200x136 b=bf16:392x136 trans_b=1 | relu x=$0'
       -m 12 'matmul a=f16:100x520 b=f16:520x136 | add a=$0 b=f16:136' -n 1 -m 2 'matmul a=f16:2x1x72x136 b=f16:3x136x200 | relu x=$0'
@@ -18,7 +21,7 @@ ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matm
       -m 16 'conv x=f16:1x10x10x128:nhwc w=f16:72x3x3x128:nhwc b=f16:72 pad=1 | relu x=$0')
 for part in a b; do
     mkdir "$folder/$part"
-    [ $part = a ] && more=("${large[@]}") || more=("${ring[@]}")
+    [ $part = a ] && more=("${large[@]}" "${many[@]}") || more=("${ring[@]}")
     "$B/tests/gpu_nvrtc_emulate" "$folder/$part" -n "${TACTICS:-1}" -s "${SEED:-1}" "$folder/part.a$part" "${more[@]}" > "$folder/out.$part" 2>&1 &
 done
 wait

@@ -389,7 +389,7 @@ typedef struct task {
     char why[512];
 } task;
 
-enum { TASKS = 27 };
+enum { TASKS = 30 };
 
 static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1 | add a=$0 b=f16:1x56x56x64:nhwc | relu x=$1", .kernel = "conv_tile"},
@@ -419,6 +419,9 @@ static task tasks[TASKS] = {
      .kernel = "gemm_ended"},
     {.arch = "sm_90", .text = "reduce x=f16:1x160x160x96:nhwc kind=mean axes=2,3", .kernel = "reduce_split"},
     {.arch = "sm_90", .text = "add a=f16:128x768 b=f16:128x768 | layernorm x=$0 scale=f16:768 b=f16:768", .kernel = "rows"},
+    {.arch = "sm_90", .text = "softmax x=f16:128x12x128x128 axis=3", .kernel = "rows_many"},
+    {.arch = "sm_80", .text = "reduce x=f16:32768x1024 kind=mean axes=1", .kernel = "reduce_rows_many"},
+    {.arch = "sm_90", .text = "reduce x=f16:128x56x56x64:nhwc kind=mean axes=2,3", .kernel = "reduce_cols_many"},
     {.arch = "sm_80", .text = "maxpool x=f16:1x112x112x64:nhwc kernel=3,3 stride=2 pad=1", .kernel = "pool"},
     {.arch = "sm_90", .text = "reduce x=f16:1x7x7x2048:nhwc kind=mean axes=2,3", .kernel = "reduce_cols"},
     {.arch = "sm_90", .text = "identity x=f32:1x3x224x224 out=f16:nhwc", .kernel = "transpose"},

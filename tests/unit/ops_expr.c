@@ -31,6 +31,7 @@ static int n_forms;
 static const char head[] =
     "#include <math.h>\n"
     "static float rsqrtf(float x) { return 1.0f / sqrtf(x); }\n"
+    "static float __fdividef(float a, float b) { return a / b; }\n"
     "static float __int_as_float(int i) { union { int i; float f; } u = {i}; return u.f; }\n";
 
 static bool is_logic(const hone_op *op)
