@@ -66,6 +66,17 @@ static float clamp(float value, float most)
     return value < -most ? -most : value;      // NaN passes through
 }
 
+void hone_f16_widen(const void *halves, float *to, size_t count)
+{
+    const unsigned char *from = halves;
+    size_t done = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx2") ? hone_f16_widen_avx2(from, to, count) : 0;
+    for (; done < count; done++) {
+        uint16_t bits;
+        memcpy(&bits, from + done * sizeof bits, sizeof bits);
+        to[done] = hone_f16_to_float(bits);
+    }
+}
+
 void hone_f16_saturate(const void *floats, uint16_t *to, size_t count)
 {
     const unsigned char *from = floats;

@@ -11,7 +11,9 @@ float hone_f16_to_float(uint16_t bits);
 uint16_t hone_bf16_from_float(float value);
 float hone_bf16_to_float(uint16_t bits);
 
-// Many at once, from any address: what f16 cannot hold becomes its largest finite value, NaN stays NaN.
+// Many at once, from any address.
+void hone_f16_widen(const void *halves, float *to, size_t count);
+// What f16 cannot hold becomes its largest finite value, NaN stays NaN.
 void hone_f16_saturate(const void *floats, uint16_t *to, size_t count);
 
 #endif

@@ -24,7 +24,7 @@ void hone_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t word
     words[3] = d;
 }
 
-static void block(uint64_t seed, uint64_t stream, uint64_t index, uint32_t words[4])
+void hone_rng_words(uint64_t seed, uint64_t stream, uint64_t index, uint32_t words[4])
 {
     uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)};
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
@@ -39,21 +39,21 @@ static double fraction(uint32_t high, uint32_t low)
 uint32_t hone_rng_bits(uint64_t seed, uint64_t stream, uint64_t index)
 {
     uint32_t words[4];
-    block(seed, stream, index, words);
+    hone_rng_words(seed, stream, index, words);
     return words[0];
 }
 
 double hone_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index)
 {
     uint32_t words[4];
-    block(seed, stream, index, words);
+    hone_rng_words(seed, stream, index, words);
     return fraction(words[0], words[1]);
 }
 
 double hone_rng_normal(uint64_t seed, uint64_t stream, uint64_t index)
 {
     uint32_t words[4];
-    block(seed, stream, index, words);
+    hone_rng_words(seed, stream, index, words);
     double radius = sqrt(-2 * log(1 - fraction(words[0], words[1])));      // 1 - u lies in (0, 1]
     return radius * cos(6.283185307179586477 * fraction(words[2], words[3]));
 }

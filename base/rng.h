@@ -6,7 +6,8 @@
 
 #include <stdint.h>
 
-uint32_t hone_rng_bits(uint64_t seed, uint64_t stream, uint64_t index);
+void hone_rng_words(uint64_t seed, uint64_t stream, uint64_t index, uint32_t words[4]);    // all that one element has
+uint32_t hone_rng_bits(uint64_t seed, uint64_t stream, uint64_t index);                    // the first word
 double hone_rng_uniform(uint64_t seed, uint64_t stream, uint64_t index);    // [0, 1)
 double hone_rng_normal(uint64_t seed, uint64_t stream, uint64_t index);     // mean 0, variance 1 (Box-Muller)
 

@@ -24,10 +24,14 @@ double hone_float_round(double value, hone_dtype dtype);
 // Truncated; NaN is 0, what does not fit saturates.
 int64_t hone_int_from_double(double value);
 
+// Element `index` of a tensor in memory, row-major.
+hone_scalar hone_tensor_scalar(const hone_tensor *tensor, const void *memory, int64_t index);
+
 // Element `index` of an array as a scalar with both fields set.
 static inline hone_scalar hone_array_scalar(const hone_array *array, int64_t index)
 {
     if (array->f) return (hone_scalar){array->f[index], 0};
+    if (array->memory) return hone_tensor_scalar(&array->tensor, array->memory, index);
     return (hone_scalar){(double)array->i[index], array->i[index]};
 }
 

@@ -10,7 +10,8 @@
 #include "base/thread.h"
 #include "kernels/op_priv.h"
 
-enum { GRAIN = 16384, TOKEN_MAX = 512, NAME_MAX_BYTES = 32 };
+enum { GRAIN = 16384, TOKEN_MAX = 512, NAME_MAX_BYTES = 32, PALETTE = 65536, PICKS = 8 };
+#define STREAM_PICKS 0x7069636bu       // keeps the choice from a palette apart from its drawing
 
 // ---- building
 
@@ -407,7 +408,7 @@ static void draw_part(void *user, int64_t begin, int64_t end, int worker)
     const draw *d = user;
     (void)worker;
     for (int64_t k = begin; k < end; k++) {
-        if (d->array->f) d->array->f[k] = hone_float_round(draw_real(d, (uint64_t)k), d->array->tensor.dtype);
+        if (d->array->f) d->array->f[k] = draw_real(d, (uint64_t)k);
         else d->array->i[k] = draw_int(d, (uint64_t)k);
     }
 }
@@ -431,14 +432,83 @@ static void draw_plan(const hone_problem *problem, int operand, draw *d)
     }
 }
 
+// Each with a draw of its own, rounded to the element type.
+static hone_status draw_each(draw *d, const hone_tensor *flat, void *memory, int threads)
+{
+    hone_array values;
+    hone_status status = hone_array_init(&values, flat);
+    if (status != HONE_OK) return status;
+    d->array = &values;
+    hone_parallel(hone_tensor_count(flat), GRAIN, threads, draw_part, d);
+    hone_array_pack(&values, flat, memory, false, threads);
+    hone_array_clear(&values);
+    return HONE_OK;
+}
+
+typedef struct picking {
+    void *memory;
+    const void *palette;
+    size_t size;                   // of an element
+    uint64_t seed, stream;
+} picking;
+
+// Eight elements of each block of random bits: 16 of them choose one of the palette.
+static inline void pick(const picking *p, int64_t begin, int64_t end, size_t size)
+{
+    char *to = p->memory;
+    const char *from = p->palette;
+    for (int64_t k = begin; k < end; k += PICKS) {
+        uint16_t at[PICKS];
+        uint32_t words[4];
+        hone_rng_words(p->seed, p->stream, (uint64_t)(k / PICKS), words);
+        memcpy(at, words, sizeof at);
+        for (int64_t j = 0; j < PICKS && k + j < end; j++) memcpy(to + (size_t)(k + j) * size, from + at[j] * size, size);
+    }
+}
+
+static void pick_part(void *user, int64_t begin, int64_t end, int worker)
+{
+    const picking *p = user;
+    (void)worker;
+    if (p->size == 1) pick(p, begin, end, 1);
+    else if (p->size == 2) pick(p, begin, end, 2);
+    else if (p->size == 4) pick(p, begin, end, 4);
+    else pick(p, begin, end, 8);
+}
+
+// A normal value takes 80 ns, an element of a palette of them 2 ns: the operands of large problems would take longer than all that is timed.
+static hone_status draw_from_palette(draw *d, const hone_tensor *tensor, void *memory, int threads)
+{
+    const hone_tensor flat = {.dtype = tensor->dtype, .rank = 1, .dims = {PALETTE}};
+    picking p = {.memory = memory, .size = hone_dtype_size(tensor->dtype), .seed = d->seed, .stream = d->stream + STREAM_PICKS};
+    void *palette = hone_alloc(PALETTE * p.size);
+    if (!palette) return HONE_NO_MEMORY;
+    hone_status status = draw_each(d, &flat, palette, threads);
+    p.palette = palette;
+    if (status == HONE_OK) hone_parallel(hone_tensor_count(tensor), GRAIN, threads, pick_part, &p);
+    hone_free(palette);
+    return status;
+}
+
+hone_status hone_problem_draw_memory(const hone_problem *problem, int operand, uint64_t seed, void *memory, int threads)
+{
+    const hone_tensor *tensor = &problem->operands[operand], flat = hone_tensor_flat(tensor);
+    draw d = {.seed = seed, .stream = (uint64_t)operand, .scale = 1, .bound = 1};
+    draw_plan(problem, operand, &d);
+    bool is_few = hone_tensor_count(tensor) <= PALETTE || d.domain == HONE_DOMAIN_INDEX;
+    return is_few ? draw_each(&d, &flat, memory, threads) : draw_from_palette(&d, tensor, memory, threads);
+}
+
 hone_status hone_problem_draw(const hone_problem *problem, int operand, uint64_t seed, hone_array *array, int threads)
 {
-    hone_status status = hone_array_init(array, &problem->operands[operand]);
-    if (status != HONE_OK) return status;
-    draw d = {.array = array, .seed = seed, .stream = (uint64_t)operand, .scale = 1, .bound = 1};
-    draw_plan(problem, operand, &d);
-    hone_parallel(hone_tensor_count(&array->tensor), GRAIN, threads, draw_part, &d);
-    return HONE_OK;
+    const hone_tensor *tensor = &problem->operands[operand];
+    hone_status status = hone_array_init(array, tensor);
+    void *memory = hone_alloc(hone_tensor_size(tensor) + 1);
+    if (status == HONE_OK) status = memory ? hone_problem_draw_memory(problem, operand, seed, memory, threads) : HONE_NO_MEMORY;
+    if (status == HONE_OK) hone_array_unpack(array, tensor, memory, threads);
+    else hone_array_clear(array);
+    hone_free(memory);
+    return status;
 }
 
 // ---- the reference
@@ -562,19 +632,35 @@ out:
     return status;
 }
 
+// What lies in memory is widened for the ops that read many values of it.
+static hone_status take_values(const hone_array *operand, hone_array *values, hone_array *made, int threads)
+{
+    hone_status status = HONE_OK;
+    if (operand->memory) {
+        status = hone_array_init(made, &operand->tensor);
+        if (status == HONE_OK) hone_array_unpack(made, &operand->tensor, operand->memory, threads);
+    }
+    *values = operand->memory ? *made : *operand;
+    return status;
+}
+
 static hone_status probe_head(probe *p, int step, const int64_t *index, hone_scalar *values)
 {
     const hone_step *s = &p->problem->steps[step];
-    hone_array in[HONE_INPUTS_MAX] = {0};
+    hone_array in[HONE_INPUTS_MAX] = {0}, made[HONE_INPUTS_MAX] = {0};
+    double *out = NULL;
+    hone_status status = HONE_OK;
     if (!s->call.op->reference_at) return hone_fail(HONE_DECLINED, "%s cannot compute single outputs", s->call.op->name);
-    for (int k = 0; k < s->call.n_in; k++) {
+    for (int k = 0; k < s->call.n_in; k++)
         if (s->in[k].kind == HONE_REF_RESULT) return hone_fail(HONE_DECLINED, "%s reads a result", s->call.op->name);
-        if (s->in[k].kind == HONE_REF_OPERAND) in[k] = p->operands[s->in[k].index];
-    }
-    double *out = hone_alloc((size_t)p->n * sizeof *out);
-    if (!out) return HONE_NO_MEMORY;
-    hone_status status = s->call.op->reference_at(&s->call, in, index, p->n, out, p->threads);
-    for (int64_t k = 0; k < p->n && status == HONE_OK; k++) values[k] = (hone_scalar){out[k], hone_int_from_double(out[k])};
+    for (int k = 0; k < s->call.n_in; k++)
+        if (s->in[k].kind == HONE_REF_OPERAND) HONE_TRY(take_values(&p->operands[s->in[k].index], &in[k], &made[k], p->threads));
+    out = hone_alloc((size_t)p->n * sizeof *out);
+    if (!out) HONE_TRY(HONE_NO_MEMORY);
+    HONE_TRY(s->call.op->reference_at(&s->call, in, index, p->n, out, p->threads));
+    for (int64_t k = 0; k < p->n; k++) values[k] = (hone_scalar){out[k], hone_int_from_double(out[k])};
+out:
+    for (int k = 0; k < s->call.n_in; k++) hone_array_clear(&made[k]);
     hone_free(out);
     return status;
 }

@@ -58,11 +58,13 @@ double hone_problem_flops(const hone_problem *problem);
 double hone_problem_bytes(const hone_problem *problem);                    // each operand read once, each output written once
 double hone_problem_tolerance(const hone_problem *problem);               // bound of ||out - ref|| / ||ref|| ; 0 = exact (integers)
 
-// Random operand k, as the ops' domains ask, already rounded to the operand's type. array is initialised here.
+// Random operand k, as the ops' domains ask, already rounded to the operand's type: as it lies in memory, or as an array, initialised here.
+// Of a large one each element is one of 65,536 such values, chosen by bits of its own.
+hone_status hone_problem_draw_memory(const hone_problem *problem, int operand, uint64_t seed, void *memory, int threads);
 hone_status hone_problem_draw(const hone_problem *problem, int operand, uint64_t seed, hone_array *array, int threads);
 // out has n_out entries, initialised here.
 hone_status hone_problem_reference(const hone_problem *problem, const hone_array *operands, hone_array *out, int threads);
-// Single values of output 0; HONE_DECLINED unless the first op offers reference_at and the rest is elementwise.
+// Single values of output 0; HONE_DECLINED unless the first op offers reference_at and the rest is elementwise. Operands may be arrays in memory.
 hone_status hone_problem_reference_at(const hone_problem *problem, const hone_array *operands, const int64_t *index, int64_t n,
                                       double *out, int threads);
 

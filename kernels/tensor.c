@@ -10,7 +10,7 @@
 #include "base/thread.h"
 #include "kernels/op_priv.h"
 
-enum { GRAIN = 16384 };
+enum { GRAIN = 16384, PART = 256 };
 
 // ---- element types
 
@@ -22,6 +22,7 @@ typedef struct element {
 
 typedef void load_fn(const void *memory, int64_t index, element *to);
 typedef void store_fn(void *memory, int64_t index, element from, bool saturate);
+typedef void widen_fn(const void *memory, int64_t index, int64_t n, double *to);      // many floats, one behind the other
 
 // Float from double as if rounded to odd: a second rounding, to fewer bits, is then the only one that counts.
 static float odd_float(double value)
@@ -91,6 +92,31 @@ static void load_u32(const void *memory, int64_t k, element *to) { to->i = ((con
 static void load_i64(const void *memory, int64_t k, element *to) { to->i = ((const loose_i64 *)memory)[k]; }
 static void load_bool(const void *memory, int64_t k, element *to) { to->i = ((const uint8_t *)memory)[k] != 0; }
 
+static void widen_f32(const void *memory, int64_t index, int64_t n, double *to)
+{
+    for (int64_t k = 0; k < n; k++) to[k] = ((const loose_f32 *)memory)[index + k];
+}
+
+static void widen_bf16(const void *memory, int64_t index, int64_t n, double *to)
+{
+    for (int64_t k = 0; k < n; k++) to[k] = hone_bf16_to_float(((const loose_u16 *)memory)[index + k]);
+}
+
+static void widen_f16(const void *memory, int64_t index, int64_t n, double *to)
+{
+    float part[PART];
+    for (int64_t done = 0; done < n; done += PART) {
+        int64_t size = n - done < PART ? n - done : PART;
+        hone_f16_widen((const loose_u16 *)memory + index + done, part, (size_t)size);
+        for (int64_t k = 0; k < size; k++) to[done + k] = part[k];
+    }
+}
+
+static void widen_f64(const void *memory, int64_t index, int64_t n, double *to)
+{
+    memcpy(to, (const loose_f64 *)memory + index, (size_t)n * sizeof *to);
+}
+
 static void store_f32(void *memory, int64_t k, element from, bool saturate)
 {
     ((float *)memory)[k] = (float)limit(from.f, FLT_MAX, saturate);
@@ -148,21 +174,22 @@ static const struct {
     bool is_float;
     load_fn *load;
     store_fn *store;
+    widen_fn *widen;               // float types
 } dtypes[HONE_DTYPE_COUNT] = {
-    [HONE_DTYPE_NONE] = {"none", 0, false, NULL, NULL},
-    [HONE_F32] = {"f32", 4, true, load_f32, store_f32},
-    [HONE_F16] = {"f16", 2, true, load_f16, store_f16},
-    [HONE_BF16] = {"bf16", 2, true, load_bf16, store_bf16},
-    [HONE_F64] = {"f64", 8, true, load_f64, store_f64},
-    [HONE_I8] = {"i8", 1, false, load_i8, store_8},
-    [HONE_U8] = {"u8", 1, false, load_u8, store_8},
-    [HONE_I16] = {"i16", 2, false, load_i16, store_16},
-    [HONE_U16] = {"u16", 2, false, load_u16, store_16},
-    [HONE_I32] = {"i32", 4, false, load_i32, store_32},
-    [HONE_U32] = {"u32", 4, false, load_u32, store_32},
-    [HONE_I64] = {"i64", 8, false, load_i64, store_64},
-    [HONE_U64] = {"u64", 8, false, load_i64, store_64},
-    [HONE_BOOL] = {"bool", 1, false, load_bool, store_bool},
+    [HONE_DTYPE_NONE] = {"none", 0, false, NULL, NULL, NULL},
+    [HONE_F32] = {"f32", 4, true, load_f32, store_f32, widen_f32},
+    [HONE_F16] = {"f16", 2, true, load_f16, store_f16, widen_f16},
+    [HONE_BF16] = {"bf16", 2, true, load_bf16, store_bf16, widen_bf16},
+    [HONE_F64] = {"f64", 8, true, load_f64, store_f64, widen_f64},
+    [HONE_I8] = {"i8", 1, false, load_i8, store_8, NULL},
+    [HONE_U8] = {"u8", 1, false, load_u8, store_8, NULL},
+    [HONE_I16] = {"i16", 2, false, load_i16, store_16, NULL},
+    [HONE_U16] = {"u16", 2, false, load_u16, store_16, NULL},
+    [HONE_I32] = {"i32", 4, false, load_i32, store_32, NULL},
+    [HONE_U32] = {"u32", 4, false, load_u32, store_32, NULL},
+    [HONE_I64] = {"i64", 8, false, load_i64, store_64, NULL},
+    [HONE_U64] = {"u64", 8, false, load_i64, store_64, NULL},
+    [HONE_BOOL] = {"bool", 1, false, load_bool, store_bool, NULL},
 };
 
 size_t hone_dtype_size(hone_dtype dtype)
@@ -265,6 +292,18 @@ void hone_tensor_strides(const hone_tensor *tensor, int64_t strides[HONE_RANK_MA
     }
 }
 
+int64_t hone_tensor_place(const hone_tensor *tensor, int64_t index)
+{
+    if (tensor->layout != HONE_NHWC) return index;
+    int64_t channels = tensor->dims[1], plane = tensor->dims[2] * tensor->dims[3], image = index / (channels * plane);
+    return image * channels * plane + index % plane * channels + index / plane % channels;
+}
+
+hone_tensor hone_tensor_flat(const hone_tensor *tensor)
+{
+    return (hone_tensor){.dtype = tensor->dtype, .rank = 1, .dims = {hone_tensor_count(tensor)}};
+}
+
 hone_status hone_tensor_broadcast(const hone_tensor *a, const hone_tensor *b, hone_tensor *out)
 {
     hone_tensor result = {.dtype = a->dtype, .rank = a->rank > b->rank ? a->rank : b->rank};
@@ -346,6 +385,14 @@ void hone_array_clear(hone_array *array)
     *array = (hone_array){0};
 }
 
+hone_scalar hone_tensor_scalar(const hone_tensor *tensor, const void *memory, int64_t index)
+{
+    element e = {0};
+    dtypes[tensor->dtype].load(memory, hone_tensor_place(tensor, index), &e);
+    if (!hone_dtype_is_float(tensor->dtype)) e.f = (double)e.i;
+    return (hone_scalar){e.f, e.i};
+}
+
 // A copy between a row-major array and memory; memory order is walked in `inner` runs whose array stride is `step`.
 typedef struct transfer {
     const hone_array *array;
@@ -372,10 +419,30 @@ static void transfer_one(const transfer *t, int64_t at, int64_t in_array)
     dtypes[t->dtype].store(t->memory, at, e, t->saturate);
 }
 
+// Floats into an array, without two calls for each: the most of what is moved.
+static void widen_runs(const transfer *t, int64_t begin, int64_t end)
+{
+    double part[PART], *to = t->array->f;
+    widen_fn *widen = dtypes[t->dtype].widen;
+    if (t->inner == 1) widen(t->memory, begin, end - begin, to + begin);
+    for (int64_t run = begin; run < end && t->inner > 1; run++) {
+        int64_t base = run / t->plane * t->plane * t->inner + run % t->plane;
+        for (int64_t k = 0; k < t->inner; k += PART) {
+            int64_t n = t->inner - k < PART ? t->inner - k : PART;
+            widen(t->memory, run * t->inner + k, n, part);
+            for (int64_t j = 0; j < n; j++) to[base + (k + j) * t->step] = part[j];
+        }
+    }
+}
+
 static void transfer_runs(void *user, int64_t begin, int64_t end, int worker)
 {
     const transfer *t = user;
     (void)worker;
+    if (t->into_array && t->array->f && dtypes[t->dtype].widen) {
+        widen_runs(t, begin, end);
+        return;
+    }
     for (int64_t run = begin; run < end; run++) {
         int64_t base = run / t->plane * t->plane * t->inner + run % t->plane;
         for (int64_t k = 0; k < t->inner; k++) transfer_one(t, run * t->inner + k, base + k * t->step);

@@ -49,6 +49,11 @@ int hone_tensor_physical_axis(const hone_tensor *tensor, int axis);
 // NumPy broadcasting of two shapes; HONE_USAGE when they do not fit.
 hone_status hone_tensor_broadcast(const hone_tensor *a, const hone_tensor *b, hone_tensor *out);
 
+// Row-major index of an element -> its index as the elements lie in memory.
+int64_t hone_tensor_place(const hone_tensor *tensor, int64_t index);
+// As it lies in memory: one axis, row-major.
+hone_tensor hone_tensor_flat(const hone_tensor *tensor);
+
 void hone_tensor_print(const hone_tensor *tensor, hone_text *text);
 bool hone_tensor_scan(hone_scan *scan, hone_tensor *tensor);    // inverse of print
 
@@ -57,6 +62,7 @@ typedef struct hone_array {
     hone_tensor tensor;        // dtype says which pointer is set; layout is ROW
     double *f;                 // owned
     int64_t *i;                // owned
+    const void *memory;        // borrowed: in place of both, values as the tensor and its layout say; for hone_problem_reference_at alone
 } hone_array;
 
 hone_status hone_array_init(hone_array *array, const hone_tensor *tensor);    // zeroed values

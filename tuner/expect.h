@@ -4,14 +4,15 @@
 #ifndef HONE_TUNER_EXPECT_H
 #define HONE_TUNER_EXPECT_H
 
+#include "kernels/compare.h"
 #include "kernels/problem.h"
 
 typedef struct hone_expect {
     hone_problem problem;
     double tolerance;
     void *operands[HONE_OPERANDS_MAX];         // host bytes, owned
-    hone_array out[HONE_OUTPUTS_MAX];          // owned; empty while only points are known
-    int64_t *index;                            // points of output 0, row-major; NULL when the whole is known
+    hone_array out[HONE_OUTPUTS_MAX];          // owned, one axis, in the order of memory; empty where only points are known
+    int64_t *index;                            // points of output 0, as it lies in memory; NULL when the whole is known
     double *value;
     int64_t n_points;
 } hone_expect;
@@ -24,10 +25,19 @@ double hone_expect_cost_ns(const hone_problem *problem);
 hone_status hone_expect_make(const hone_problem *problem, uint64_t seed, int threads, hone_expect *expect);
 void hone_expect_clear(hone_expect *expect);
 
-// Holds outputs (host bytes) against the reference. *error is ||out - ref|| / ||ref||, the largest of all outputs. Wrong: above the
-// tolerance, a value that is not finite where the reference is, or a single value far off. why (256 bytes) says what was found.
-hone_status hone_expect_compare(const hone_expect *expect, void *const *outputs, int threads, double *error, bool *is_right, char *why);
-// Outputs that agreed with the points become the reference.
-hone_status hone_expect_adopt(hone_expect *expect, void *const *outputs, int threads);
+// What an output is held against: the reference's values, its points, or an output that was right.
+typedef enum hone_against { HONE_AGAINST_VALUES, HONE_AGAINST_POINTS, HONE_AGAINST_OUTPUT } hone_against;
+// Sums over one output, wherever it lies; slack and limit as in hone_comparison.
+typedef hone_status hone_measure(void *user, hone_against against, int output, double slack, double limit, hone_sums *sums);
+
+// How much is known where the reference has only points: nothing besides, what this tactic's first run left, or an output that was right.
+typedef enum hone_known { HONE_KNOWN_POINTS, HONE_KNOWN_FIRST, HONE_KNOWN_WHOLE } hone_known;
+
+// *error is ||out - ref|| / ||ref||, the largest of all outputs. Wrong: above the tolerance, a value that is not finite where the
+// reference is, or a single value far off. why (256 bytes) says what was found.
+hone_status hone_expect_judge(const hone_expect *expect, hone_known known, hone_measure *measure, void *user, double *error, bool *is_right, char *why);
+// The same of outputs in host memory. others: the first run's or those that were right; not read when only points are known.
+hone_status hone_expect_compare(const hone_expect *expect, hone_known known, void *const *outputs, void *const *others, int threads,
+                                double *error, bool *is_right, char *why);
 
 #endif

@@ -246,7 +246,7 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
     int cpus = hone_cpu_count();
     // Work beside a measurement spoils the times of a CPU, not those of a GPU; two processors stay free to drive that one.
     bool is_apart = strcmp(bench->device->api->kind, "cpu") != 0;
-    bench->threads = cpus < COMPARE_THREADS ? cpus : COMPARE_THREADS;
+    bench->gauge = (hone_gauge){.buffers = &bench->buffers, .threads = cpus < COMPARE_THREADS ? cpus : COMPARE_THREADS};
     hone_ahead_options ahead = {.target = bench->device->target, .effort = options->effort, .seed = options->seed, .helpers = cpus, .compiles_apart = true,
                                 .threads = !is_apart ? 0 : cpus > 3 ? cpus - 2 : 1};
     snprintf(ahead.kind, sizeof ahead.kind, "%s", bench->device->api->kind);
@@ -264,6 +264,7 @@ static void close_bench(hone_bench *bench)
     hone_ahead_free(bench->ahead);
     hone_ranking_free(bench->ranking);
     hone_free(bench->kept);
+    if (bench->device && bench->gauge.buffers) hone_gauge_clear(&bench->gauge);
     if (bench->device) hone_buffers_clear(&bench->buffers);
     hone_device_close(bench->device);
 }

@@ -6,6 +6,7 @@
 #include "profiler/timer.h"
 #include "tuner/ahead.h"
 #include "tuner/buffers.h"
+#include "tuner/gauge.h"
 #include "tuner/wire.h"
 #include "tuner/worker.h"
 
@@ -22,12 +23,10 @@ typedef struct hone_bench {            // the device with one problem on it
     hone_worker_options options;
     hone_ranking *ranking;             // owned; NULL: none
     hone_ahead *ahead;
-    int threads;                       // for comparing
     hone_item *item;                   // borrowed from ahead; NULL between problems
     hone_expect *expect;               // borrowed from the item
     hone_buffers buffers;
-    void *outputs[HONE_OUTPUTS_MAX];   // host: what the run under test made
-    void *first[HONE_OUTPUTS_MAX];     // host: what its first run made
+    hone_gauge gauge;
     hone_kept *kept;
     size_t n_kept, kept_capacity;
     int64_t clocks_ns;                 // when the clocks were read
