@@ -4,8 +4,8 @@
 #
 # Of each network's plan (from DB, build/bundled.db) there are three forms: `stored` with the machine code of the database, `new` with that of
 # today's kernels, which is compiled as the plan is loaded, and `own` where each product of a library is given to the quickest own kernel
-# that the database knows, if there is one. Each runs with kernels that start early and with --no-dependent, TURNS times in turn; so does `stored`
-# with each other hone of OTHERS. Prints the median of each turn; and whether the outputs of the same random inputs are the same to the bit.
+# that the database knows, if there is one. Each runs with kernels that start early and with --no-dependent, TURNS times in turn; `stored` and `own`
+# so with each other hone of OTHERS, too. Prints the median of each turn; and whether the outputs of the same random inputs are the same to the bit.
 # Builds nothing. DEVICE (cuda:0), DURATION (1), TURNS (2), MODELS (build/models), HONE and DB come from the environment. Ends with
 # "N passed, N failed".
 set -u
@@ -68,7 +68,9 @@ for name in "${networks[@]}"; do
     echo "$name: $(python3 "$out/reform.py" "$base.stored.plan" "$base.new.plan" "$base.own.plan" "$db")"
     for form in new own; do same $form; done
     for ((turn = 0; turn < turns; turn++)); do
-        for other in ${OTHERS:-}; do median "  stored $other" "$other" run "$base.stored.plan"; done
+        for other in ${OTHERS:-}; do
+            for form in stored own; do median "  $form $other" "$other" run "$base.$form.plan"; done
+        done
         for form in stored new own; do
             median "  $form" "$hone" run "$base.$form.plan"
             median "  $form --no-dependent" "$hone" run "$base.$form.plan" --no-dependent
