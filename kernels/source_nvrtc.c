@@ -483,18 +483,22 @@ static const hone_runnable_api follower_api = {
     .wake = runnable_wake, .run = runnable_run, .chain = runnable_chain, .sleep = runnable_sleep, .free = runnable_free,
 };
 
+#define CROWD_MOST 2                   // blocks on one multiprocessor
+
 // Large blocks that start early crowd the multiprocessors that happen to be free: two of them on one while others are still busy took 3 us more for
-// each product of BERT-base at batch 1 (H100). So what has dynamic shared memory starts early where every block finds a multiprocessor of its
-// own, and then asks for more than half of the shared memory of one, by which no two blocks share it; or where the head says that
+// each product of BERT-base at batch 1 (H100). So what has dynamic shared memory starts early where few blocks meet on a multiprocessor even of an
+// idle GPU, one or two, and then asks for so much of its shared memory that no more of them can meet there; or where the head says that
 // its blocks are few. Clusters of more than two lie within one GPC, and do not fill each to the last multiprocessor.
 static void set_early(runnable *r, bool is_few, const hone_target *target)
 {
     const hone_launch *launch = &r->launch;
     const int64_t blocks = (int64_t)launch->grid[0] * launch->grid[1] * launch->grid[2], places = target->sms - (launch->cluster[2] > 2 ? target->sms / 4 : 0);
-    const unsigned half = (unsigned)(hone_target_smem_bytes(target) + 1024) / 2;      // of a multiprocessor's, which has 1 KB more; each block takes 1 KB itself
-    const bool is_alone = launch->shared_bytes && !is_few && blocks <= places;
-    r->base.starts_early = r->args.follows && (!launch->shared_bytes || is_few || is_alone);
-    r->early_bytes = is_alone && launch->shared_bytes < half ? half : launch->shared_bytes;
+    const int64_t meet = places > 0 ? (blocks + places - 1) / places : INT64_MAX;
+    const bool is_spread = launch->shared_bytes && !is_few && meet <= CROWD_MOST;
+    // A multiprocessor has 1 KB more than a block may ask for, and each block takes 1 KB itself.
+    const unsigned too_much = is_spread ? (unsigned)((hone_target_smem_bytes(target) + 1024) / (meet + 1)) : 0;
+    r->base.starts_early = r->args.follows && (!launch->shared_bytes || is_few || is_spread);
+    r->early_bytes = launch->shared_bytes < too_much ? too_much : launch->shared_bytes;
 }
 
 static hone_status fill_runnable(runnable *r, const hone_problem *problem, const hone_tactic *tactic, hone_device *device, const hone_blob *artifact)

@@ -249,7 +249,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
         make_barriers(smem);
         ahead = fetch_ahead(maps, p, smem, 0, steps);
     }
-    near_columns(p);
+    if (threadIdx.x < BN / TV) near_columns(p);
     hone_sync_warp();
     __syncthreads();
     hone_follow(p);

@@ -38,12 +38,15 @@
 //! registers 32 + vec * (m + 4)
 HONE_KERNEL __launch_bounds__(XS * YS, 1) hone_kernel(HONE_CONST_ARGS p)
 {
-    hone_follow(p);
     HONE_STATIC_SHARED float parts[YS][ROWS][XS * VEC];
     const unsigned lane = threadIdx.x % XS, line = threadIdx.x / XS, n = (blockIdx.x * XS + lane) * VEC;
     const int batch = blockIdx.y, outer = batch / BATCH_INNER, inner = batch - outer * BATCH_INNER;
     const T *a = (const T *)p.in[IN_A] + ((i64)outer * A_OUTER + (i64)inner * A_INNER);
     const T *b = (const T *)p.in[IN_B] + ((i64)outer * B_OUTER + (i64)inner * B_INNER);
+    // Where b is constant (weights) it is on the way to the L2 while the kernel ahead still runs.
+#pragma unroll 1
+    for (int k = line; k < K && n < (unsigned)N && hone_is_constant(p, IN_B); k += YS) hone_bring_near(b + ((i64)k * LDB + n));
+    hone_follow(p);
     float sum[ROWS][VEC];
 #pragma unroll
     for (int i = 0; i < ROWS * VEC; i++) sum[i / VEC][i % VEC] = 0;

@@ -40,12 +40,16 @@
 
 HONE_KERNEL __launch_bounds__(WARPS * 32, 1) hone_kernel(HONE_CONST_ARGS p)
 {
-    hone_follow(p);
     HONE_STATIC_SHARED float parts[SPLIT][ROWS][COLUMNS];
     const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = warp % SPLIT, n0 = warp / SPLIT * PER, first = blockIdx.x * COLUMNS;
     const int batch = blockIdx.y, outer = batch / BATCH_INNER, inner = batch - outer * BATCH_INNER;
     const T *a = (const T *)p.in[IN_A] + ((i64)outer * A_OUTER + (i64)inner * A_INNER);
     const T *b = (const T *)p.in[IN_B] + ((i64)outer * B_OUTER + (i64)inner * B_INNER);
+    // Where b is constant (weights) it is on the way to the L2 while the kernel ahead still runs.
+#pragma unroll 1
+    for (int k = (part * 32 + lane) * VEC; k < K && hone_is_constant(p, IN_B); k += SPLIT * 32 * VEC)
+        for (int j = 0; j < PER; j++) hone_bring_near(b + ((i64)min((int)(first + n0) + j, N - 1) * LDB + k));
+    hone_follow(p);
     float sum[ROWS][PER];
 #pragma unroll
     for (int i = 0; i < ROWS * PER; i++) sum[i / PER][i % PER] = 0;

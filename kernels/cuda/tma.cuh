@@ -69,7 +69,7 @@ HONE_FN tile_at locate(const hone_args &p, int tile)
     const int tiles_m = (M + TILE_ROWS * CM - 1) / (TILE_ROWS * CM), tiles_n = (N + BN * CN - 1) / (BN * CN);
     const int rank = CLUSTER > 1 ? blockIdx.z : 0, batch = BATCHED ? tile / (tiles_m * tiles_n) : 0;
     tile -= batch * tiles_m * tiles_n;
-    const int band = tile / (BAND * tiles_n), rows = min(BAND, tiles_m - band * BAND), in_band = tile - band * BAND * tiles_n;
+    const int band = tiles_m > BAND ? tile / (BAND * tiles_n) : 0, rows = min(BAND, tiles_m - band * BAND), in_band = tile - band * BAND * tiles_n;
     return {((band * BAND + in_band % rows) * CM + (CM > 1 ? rank : 0)) * TILE_ROWS, (in_band / rows * CN + (CN > 1 ? rank : 0)) * BN, batch};
 }
 
@@ -372,11 +372,11 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
     }
 }
 
-// What the tail reads of each column of the first tile (a bias) is brought near while the block waits for its first copies.
+// What the tail reads of each column of the first tile (a bias) is brought near while the block waits for its first copies, by BN / TV threads.
 HONE_FN void near_columns(const hone_args &p)
 {
     const int n = locate(p, blockIdx.x).n + threadIdx.x * TV;
-    if (threadIdx.x < BN / TV && n < N) hone_tail_near(p, (unsigned)n);
+    if (n < N) hone_tail_near(p, (unsigned)n);
 }
 
 #if !NORMED
@@ -450,11 +450,11 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
         hone_barriers_made();
         if (CLUSTER == 1) ahead = fetch_ahead(maps, p, smem, first, steps);
     }
-    near_columns(p);
     hone_sync_warp();
     if (CLUSTER > 1) hone_cluster_sync();      // others arrive at these barriers too
     else __syncthreads();
     if (CLUSTER > 1 && threadIdx.x == CONSUMERS * 128) ahead = fetch_ahead(maps, p, smem, first, steps);
+    if (threadIdx.x < BN / TV) near_columns(p);
     hone_follow(p);
     if (threadIdx.x >= CONSUMERS * 128) {
         if constexpr (GIVES) hone_registers_give<GIVES>();
