@@ -270,6 +270,9 @@ static void say_spent(hone_json *json, const hone_tune_report *report)
     for (int k = 0; k < hone_source_count && k < HONE_TUNE_SOURCES; k++)
         if (report->trying_s[k] > 0) hone_json_real(json, hone_sources[k]->name, report->trying_s[k]);
     hone_json_close(json, '}');
+    hone_json_open(json, "phases", '{');
+    for (int k = 0; k < HONE_PHASES; k++) hone_json_real(json, hone_phases[k], report->phase_s[k]);
+    hone_json_close(json, '}');
 }
 
 static void say_json(hone_text *text, const request *asked, const hone_tune_report *report)

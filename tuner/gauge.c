@@ -6,6 +6,8 @@
 
 #include "base/alloc.h"
 
+#define LARGE_PART 8                   // of the device's memory
+
 // ---- on the device
 
 static hone_status grow(hone_gauge *g, int64_t count, size_t each, void **memory, size_t *have_bytes)
@@ -57,8 +59,18 @@ out:
     return status;
 }
 
+// Memory of the device is for tactics and their workspace in the first place.
+static bool is_too_large(const hone_gauge *g)
+{
+    const hone_problem *problem = &g->expect->problem;
+    double bytes = 0, memory_bytes = (double)g->buffers->device->target.memory_mib * (1 << 20);
+    for (int k = 0; k < problem->n_out; k++) bytes += (double)hone_tensor_count(&problem->out[k]) * sizeof(double);
+    return memory_bytes > 0 && bytes > memory_bytes / LARGE_PART;
+}
+
 static hone_status write_reference(hone_gauge *g)
 {
+    if (is_too_large(g)) return HONE_NO_MEMORY;
     hone_status status = g->expect->index ? write_points(g) : write_values(g);
     return status ? status : g->buffers->device->api->sync(g->buffers->device, NULL);
 }

@@ -314,9 +314,11 @@ static hone_ending read_reply(hone_supervisor *s, int64_t *limit_ns, const char 
         [HONE_WIRE_STOPPED] = HONE_ENDING_STOPPED,
     };
     const int64_t run_limit_ns = *limit_ns;
-    for (;;) {
+    for (int phase = 0;;) {
         char *line;
+        int64_t start_ns = hone_clock_ns();
         hone_wire_event event = read_line(s, *limit_ns, &line);
+        s->phase_s[phase] += (double)(hone_clock_ns() - start_ns) / 1e9;
         if (event != HONE_WIRE_LINE) return endings[event];
         if (!read_fields(s, line, reply)) return HONE_ENDING_GARBAGE;
         const char *verb = reply->at[1];
@@ -324,6 +326,8 @@ static hone_ending read_reply(hone_supervisor *s, int64_t *limit_ns, const char 
         if (!strcmp(verb, "refused")) return read_refusal(s, reply) ? HONE_ENDING_REFUSED : HONE_ENDING_GARBAGE;
         if (!strcmp(verb, "phase") && reply->n == 3) {
             bool is_compile = !strcmp(reply->at[2], "compile");
+            phase = hone_phase_find(reply->at[2]);
+            if (phase < 0) return HONE_ENDING_GARBAGE;
             *limit_ns = is_compile && run_limit_ns < COMPILE_LIMIT_NS ? COMPILE_LIMIT_NS : run_limit_ns;
         } else if (!each || !each(user, reply)) {
             return HONE_ENDING_GARBAGE;

@@ -40,6 +40,7 @@ typedef struct hone_supervisor {
     char kind[8], device[512], toolchain[512], uuid[64], timer[16];
     char why[2048];                    // of the last ending that was no answer
     hone_status refusal;               // its code
+    double phase_s[HONE_PHASES];       // waited for answers, by what the worker said it was at
 } hone_supervisor;
 
 hone_status hone_supervisor_init(hone_supervisor *supervisor, const hone_supervisor_options *options);

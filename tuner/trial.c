@@ -51,6 +51,11 @@ static bool fail_device(trial *t, hone_status status)
     return false;
 }
 
+static void say(const hone_bench *bench, const char *phase)
+{
+    bench->phase(bench->phase_user, phase);
+}
+
 // ---- the steps
 
 static bool is_valid(trial *t)
@@ -64,16 +69,16 @@ static bool is_valid(trial *t)
 static bool compile(trial *t)
 {
     if (!t->source->compile) return true;
-    t->bench->phase(t->bench->phase_user, "compile");
+    say(t->bench, "compile");
     hone_status status = hone_item_compiled(t->bench->ahead, t->bench->item, t->source, &t->tactic, t->answer->artifact, &t->blob);
     if (status) return fail(t, HONE_VERDICT_COMPILE, hone_error_text());
     t->answer->registers = t->blob->registers;
-    t->bench->phase(t->bench->phase_user, "run");
     return true;
 }
 
 static bool prepare(trial *t)
 {
+    say(t->bench, "prepare");
     hone_status status = t->source->prepare(hone_item_problem(t->bench->item), &t->tactic, t->bench->device, t->blob, &t->runnable);
     if (status) return fail_device(t, status);
     size_t bytes = t->runnable->workspace_bytes;
@@ -160,6 +165,7 @@ static hone_status lay_anew(hone_bench *b)
 static bool verify_fairly(trial *t)
 {
     hone_bench *b = t->bench;
+    say(b, "verify");
     if (verify(t)) return true;
     bool is_doubtful = t->answer->verdict == HONE_VERDICT_WRONG || t->answer->verdict == HONE_VERDICT_UNSTABLE;
     if (!is_doubtful || t->answer->leaving) return false;
@@ -205,6 +211,7 @@ static bool measure(trial *t, int samples)
     };
     if (request.samples > HONE_BURST_MAX) request.samples = HONE_BURST_MAX;
     if (t->run_ns * request.samples > SLOW_BURST_NS) request.samples = (int)fmax(1, SLOW_BURST_NS / t->run_ns);
+    say(b, "time");
     read_clocks(b, t->answer);
     hone_status status = hone_timer_measure(b->timer, &request, t->answer->samples_ns);
     if (status == HONE_AGAIN) status = hone_timer_measure(b->timer, &request, t->answer->samples_ns);      // samples were lost
@@ -219,6 +226,7 @@ static bool measure(trial *t, int samples)
 static bool verify_again(trial *t)
 {
     char why[256], note[320];
+    say(t->bench, "verify");
     if (!check_guards(t) || !compare(t, false, why)) return false;
     if (!*why) return true;
     snprintf(note, sizeof note, "right at first, later %s", why);
@@ -290,6 +298,7 @@ static void prove(trial *t, hone_kept *kept)
     bool is_right = true;
     char why[256] = "";
     if (kept->is_proved) return;
+    say(t->bench, "verify");
     hone_status status = hone_gauge_compare(&t->bench->gauge, true, &error, &is_right, why);
     t->answer->error = error;
     kept->is_proved = is_right;
@@ -411,10 +420,12 @@ void hone_bench_drop(hone_bench *bench, const char *tactic)
 
 hone_status hone_bench_begin(hone_bench *bench, hone_item *item)
 {
+    say(bench, "reference");
     hone_status status = hone_item_expect(bench->ahead, item, &bench->expect);
     const hone_problem *problem = hone_item_problem(item);
     bench->item = item;
     HONE_TRY(status);
+    say(bench, "lay");
     HONE_TRY(hone_buffers_lay(&bench->buffers, problem));
     HONE_TRY(hone_buffers_fill(&bench->buffers, bench->expect->operands));
     HONE_TRY(hone_gauge_begin(&bench->gauge, bench->expect));

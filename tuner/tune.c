@@ -41,6 +41,7 @@ static void count_time(hone_tune *t)
 {
     t->report.seconds = (double)(hone_clock_ns() - t->start_ns) / 1e9;
     t->report.workers = t->supervisor.started;
+    memcpy(t->report.phase_s, t->supervisor.phase_s, sizeof t->report.phase_s);
 }
 
 bool hone_tune_is_over(hone_tune *t)

@@ -24,6 +24,7 @@ typedef struct hone_tune_report {
     double seconds;
     double listing_s, laying_s, sampling_s;       // waiting for the worker: asking sources, operands and reference, more samples of the good
     double trying_s[HONE_TUNE_SOURCES];           // for trials, by source in the order of hone_sources
+    double phase_s[HONE_PHASES];                  // the same time and more, by what the worker was at (hone_phases)
     bool stopped, out_of_time;
     char refusal[512];                 // the latest of a problem
 } hone_tune_report;

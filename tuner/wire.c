@@ -137,6 +137,17 @@ void hone_wire_put_words(hone_text *text, const char *words)
     for (; *words; words++) hone_text_append(text, *(const unsigned char *)words < 32 || *words == 127 ? " " : words, 1);
 }
 
+// ---- phases
+
+const char *const hone_phases[HONE_PHASES] = {"other", "reference", "lay", "compile", "prepare", "verify", "time"};
+
+int hone_phase_find(const char *name)
+{
+    for (int k = 0; k < HONE_PHASES; k++)
+        if (!strcmp(hone_phases[k], name)) return k;
+    return -1;
+}
+
 // ---- answers
 
 void hone_answer_init(hone_answer *answer)

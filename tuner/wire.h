@@ -53,6 +53,13 @@ bool hone_wire_int(const char *field, int64_t *value);
 bool hone_wire_real(const char *field, double *value);
 void hone_wire_put_words(hone_text *text, const char *words);        // control characters become blanks
 
+// ---- what a worker is at: said as it begins, so that the right deadline runs and the time is counted where it went
+
+#define HONE_PHASES 7
+
+extern const char *const hone_phases[HONE_PHASES];    // the first is whatever comes before one is said
+int hone_phase_find(const char *name);                // -1: none of them
+
 // ---- the answer to a trial
 
 typedef struct hone_answer {
