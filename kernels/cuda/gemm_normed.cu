@@ -171,7 +171,7 @@ HONE_KERNEL __launch_bounds__(THREADS, 1) hone_kernel(HONE_CONST_ARGS p)
     load_b.start(p.in[IN_B], 0, LDB, N, n0, K, 0);
     math.start();
     const int ahead = fetch_ahead<B_BYTES>(p, load_b, ring, tiles);
-    near_columns(p, n0, 0);
+    if (m0 == 0) near_columns(p, n0, 0);
     hone_follow(p);
     for (int t = 0; t < tiles; t++) load_a.fetch(p, panel + t * A_BYTES);
     hone_async_commit();

@@ -9,7 +9,7 @@
 #define NEAR hone_tail_near                    // what that reads of column n
 #endif
 
-// What the tail reads of each column (a bias) is brought near while the block waits for its first copies.
+// What the tail reads of each column (a bias) is brought near while the block waits for its first copies: by the blocks of the first rows.
 HONE_FN void near_columns(const hone_args &p, int n0, int n_shift)
 {
     const int n = n0 + threadIdx.x * TV;
@@ -89,7 +89,7 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_CONST_ARGS p
 #endif
     math.start();
     const int ahead = fetch_ahead<STAGE_BYTES>(p, load_b, smem + A_BYTES, tiles);
-    near_columns(p, n0, n_shift);
+    if (m0 == 0) near_columns(p, n0, n_shift);
     hone_follow(p);
 #pragma unroll
     for (int s = 0; s < STAGES - 1; s++) {

@@ -372,11 +372,13 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
     }
 }
 
-// What the tail reads of each column of the first tile (a bias) is brought near while the block waits for its first copies, by BN / TV threads.
+// What the tail reads of each column of the first tile (a bias) is brought near while the block waits for its first copies, by BN / TV threads of the
+// blocks of the first rows.
 HONE_FN void near_columns(const hone_args &p)
 {
-    const int n = locate(p, blockIdx.x).n + threadIdx.x * TV;
-    if (n < N) hone_tail_near(p, (unsigned)n);
+    const tile_at at = locate(p, blockIdx.x);
+    const int n = at.n + threadIdx.x * TV;
+    if (at.m == 0 && n < N) hone_tail_near(p, (unsigned)n);
 }
 
 #if !NORMED

@@ -6,8 +6,7 @@
 //
 // Behind each node stands a short kernel that only waits, launched in the ordinary way, and the slope of such kernels alone is taken off: a
 // tactic that may start before the kernel ahead of it has ended would otherwise overlap with its own next run, which no single launch can.
-// The gap is that slope of a kernel that waits and then writes some memory, less its own time by CUPTI: CUPTI's end comes when memory has what
-// the kernel wrote, which in a graph the start of the next one hides.
+// The gap is that slope of a kernel that does nothing, less its own time by CUPTI.
 //
 // What is left on Hopper is CUPTI's stamp at the end of every block, which holds up the block after it: kernels of many short blocks seem a few
 // hundredths longer than they are.
@@ -51,10 +50,10 @@ typedef struct field {             // a problem and all tactics that are tried
     char failed[512];
 } field;
 
-typedef struct waiting {           // a kernel that waits, in blocks of 128 threads, and then writes, if it is to
+typedef struct waiting {           // a kernel that only waits, in blocks of 128 threads
     hone_runnable base;
     unsigned blocks;
-    struct { int64_t clocks; void *to; } params;
+    int64_t clocks;
     hone_module *module;
     hone_function *function;
 } waiting;
@@ -63,8 +62,8 @@ static hone_device *device;
 static hone_json json;
 static const hone_timer *timer;
 static field fields[PROBLEMS];
-static waiting spacer = {.blocks = 1, .params.clocks = 1000}, node = {.blocks = 132, .params.clocks = 10000};
-static double spacer_ns, node_ns, gap_ns;       // the spacer's slope alone, that of the other with it, the gap
+static waiting spacer = {.blocks = 1, .clocks = 1000}, busy = {.blocks = 132, .clocks = 10000}, empty = {.blocks = 132, .clocks = 0};
+static double spacer_ns, empty_ns, gap_ns;      // the spacer's slope alone, that of the empty kernel with it, the gap
 static int compared, apart, paired, pairs_apart;
 
 static hone_status sample(hone_runnable *runnable, bench *t, void *workspace, bool cold, int n, double *samples)
@@ -109,7 +108,7 @@ static hone_status measure_slope(hone_runnable *runnable, void *const *operands,
 static hone_status run_waiting(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
 {
     waiting *w = (waiting *)runnable;
-    const hone_launch launch = {.grid = {w->blocks, 1, 1}, .block = {128, 1, 1}, .params = &w->params, .params_bytes = sizeof w->params};
+    const hone_launch launch = {.grid = {w->blocks, 1, 1}, .block = {128, 1, 1}, .params = &w->clocks, .params_bytes = sizeof w->clocks};
     (void)operands, (void)outputs, (void)workspace;
     return device->api->launch(device, stream, w->function, &launch);
 }
@@ -126,10 +125,7 @@ static hone_status load_waiting(waiting *w, const hone_blob *cubin)
 static hone_status load_waits(void)
 {
     static const char text[] =
-        "extern \"C\" __global__ void waiting(long long clocks, uint4 *to) {\n"
-        "    for (long long t = clock64(); clock64() - t < clocks;) {}\n"
-        "    for (int k = 0; k < 8 && to; k++) to[(k * gridDim.x + blockIdx.x) * 128 + threadIdx.x] = make_uint4(k, 0, 0, 0);\n"
-        "}";
+        "extern \"C\" __global__ void waiting(long long clocks) { for (long long t = clock64(); clock64() - t < clocks;) {} }";
     char option[40];
     const char *options[] = {option};
     hone_blob cubin = {0};
@@ -137,8 +133,8 @@ static hone_status load_waits(void)
     snprintf(option, sizeof option, "--gpu-architecture=sm_%d", device->target.cc);
     HONE_TRY(hone_nvrtc_compile(text, "waiting.cu", options, 1, &cubin));
     HONE_TRY(load_waiting(&spacer, &cubin));
-    HONE_TRY(load_waiting(&node, &cubin));
-    HONE_TRY(device->api->alloc(device, (size_t)node.blocks * 128 * 8 * 16, &node.params.to));
+    HONE_TRY(load_waiting(&busy, &cubin));
+    HONE_TRY(load_waiting(&empty, &cubin));
 out:
     hone_free(cubin.data);
     return status;
@@ -172,7 +168,7 @@ static hone_status warm_up(void)
 {
     hone_status status = HONE_OK;
     for (int64_t begin = hone_clock_ns(); hone_clock_ns() - begin < WARM_UP_NS;) {
-        for (int i = 0; i < 16; i++) HONE_TRY(run_waiting(&node.base, NULL, NULL, NULL, NULL));
+        for (int i = 0; i < 16; i++) HONE_TRY(run_waiting(&busy.base, NULL, NULL, NULL, NULL));
         HONE_TRY(device->api->sync(device, NULL));
     }
 out:
@@ -347,7 +343,7 @@ static hone_status replay_all(int most)
     HONE_TRY(hone_timing_evict(device, NULL));       // its memory is there from now on
     HONE_TRY(warm_up());
     HONE_TRY(measure_slope(&spacer.base, NULL, NULL, NULL, &spacer_ns));
-    HONE_TRY(measure_node(&node.base, NULL, NULL, NULL, &node_ns));
+    HONE_TRY(measure_node(&empty.base, NULL, NULL, NULL, &empty_ns));
     for (size_t k = 0; k < PROBLEMS; k++) replay_field(&fields[k], problems[k], most);
 out:
     return status;
@@ -362,10 +358,10 @@ static hone_status measure_gap(void)
     double own;
     hone_status status;
     HONE_TRY(warm_up());
-    HONE_TRY(measure(&node.base, &t, NULL, false, &own));
-    gap_ns = node_ns - own;
-    hone_json_real(&json, "waiting_ns", own);
-    hone_json_real(&json, "waiting_slope_ns", node_ns);
+    HONE_TRY(measure(&empty.base, &t, NULL, false, &own));
+    gap_ns = empty_ns - own;
+    hone_json_real(&json, "empty_ns", own);
+    hone_json_real(&json, "empty_slope_ns", empty_ns);
     hone_json_real(&json, "gap_ns", gap_ns);
 out:
     return status;
@@ -428,8 +424,8 @@ static void clear_all(void)
         clear_bench(device, &fields[k].bench);
     }
     if (spacer.module) device->api->unload(device, spacer.module);
-    if (node.module) device->api->unload(device, node.module);
-    if (device) device->api->free(device, node.params.to);
+    if (busy.module) device->api->unload(device, busy.module);
+    if (empty.module) device->api->unload(device, empty.module);
     hone_device_close(device);
 }
 
