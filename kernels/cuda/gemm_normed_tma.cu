@@ -24,7 +24,7 @@
 //! let consumers bm / 64
 //! let gives consumers == 2 ? 96 : bn == 256 ? 120 : 0
 //! let stage 128 * (bm + bn)
-//! let own consumers * 16384 + 240 + bm * 8 + consumers * bn * 8
+//! let own consumers * 16384 + 240 + bm * 8 + consumers * bn * 8 + k * 4
 //! let tiles ceil(m, bm / 64 * 62) * ceil(n, bn)
 //! let blocks bm == 64 && bn == 64 && tiles > sms ? 2 : 1
 //! let stages min(8, min(k / 64 - 1, ((blocks == 2 ? 115712 : smem_max) - own) / stage))
@@ -88,9 +88,42 @@ static_assert(MT == 1 && BARRIERS % 16 == 0, "64 rows a warpgroup");
 
 HONE_FN unsigned norms_barrier(unsigned smem) { return smem + BARRIERS + 208; }
 HONE_FN unsigned columns_barrier(unsigned smem, unsigned group) { return smem + BARRIERS + 216 + group * 8; }
+HONE_FN unsigned factors_barrier(unsigned smem) { return smem + BARRIERS + 232; }
 // Mean and rate of a row of the tile; of two columns, the products with s, then those with b.
 HONE_FN unsigned norm_of(unsigned smem, unsigned row) { return smem + BARRIERS + 240 + row * 8; }
 HONE_FN unsigned columns_of(unsigned smem, unsigned group) { return smem + BARRIERS + 240 + BM * 8 + group * BN * 8; }
+// s, then b, as the tensor cores take them
+HONE_FN unsigned factors_of(unsigned smem) { return columns_of(smem, CONSUMERS); }
+
+HONE_FN hone_vec<T, 8> read_vector(unsigned at)
+{
+    hone_vec<T, 8> v;
+    const float4 q = hone_lds16(at);
+    v.w[0] = __float_as_uint(q.x), v.w[1] = __float_as_uint(q.y), v.w[2] = __float_as_uint(q.z), v.w[3] = __float_as_uint(q.w);
+    return v;
+}
+
+HONE_FN void write_vector(unsigned at, const hone_vec<T, 8> &v) { hone_sts16(at, make_uint4(v.w[0], v.w[1], v.w[2], v.w[3])); }
+
+// All at once: asked for step by step, each would be as far away as the memory when its step has come.
+HONE_FN void store_factors(const hone_args &p, unsigned smem, unsigned thread)
+{
+    for (int k = thread * 8; k < K; k += 128 * 8) {
+        float x[8], y[8];
+        hone_vec<T, 8> s, b;
+#pragma unroll
+        for (int e = 0; e < 8; e++) x[e] = 1, y[e] = 0;
+        if (HAS_SCALE) hone_load(x, (const SCALE_T *)p.in[IN_SCALE] + k);
+        if (HAS_BIAS) hone_load(y, (const BIAS_T *)p.in[IN_BIAS] + k);
+#pragma unroll
+        for (int e = 0; e < 8; e++) hone_set(s.at[e], x[e]), hone_set(b.at[e], y[e]);
+        write_vector(factors_of(smem) + k * 2, s);
+        write_vector(factors_of(smem) + (K + k) * 2, b);
+    }
+    hone_sync_warp();
+    if ((threadIdx.x & 31) == 0) hone_barrier_arrive(factors_barrier(smem));
+    hone_barrier_wait(factors_barrier(smem), 0);
+}
 
 // Two lanes share a row of every block of 64, each has four of the eight chunks of 16 bytes that a step brings.
 struct normer {
@@ -100,21 +133,6 @@ struct normer {
     {
 #pragma unroll
         for (int block = 0; block < CONSUMERS; block++) first[block] = sum[block] = squares[block] = 0;
-    }
-
-    // s of these elements, or b where it is b's row, as the tensor cores take them.
-    HONE_FN void load_factors(const hone_args &p, bool is_bias, int k, hone_vec<T, 8> (&factor)[4])
-    {
-#pragma unroll
-        for (int c = 0; c < 4; c++) {
-            float x[8];
-#pragma unroll
-            for (int e = 0; e < 8; e++) x[e] = is_bias ? 0 : 1;
-            if (HAS_BIAS && is_bias) hone_load(x, (const BIAS_T *)p.in[IN_BIAS] + k + c * 8);
-            if (HAS_SCALE && !is_bias) hone_load(x, (const SCALE_T *)p.in[IN_SCALE] + k + c * 8);
-#pragma unroll
-            for (int e = 0; e < 8; e++) hone_set(factor[c].at[e], x[e]);
-        }
     }
 
     HONE_FN void add(int block, const float (&x)[8], bool is_start)
@@ -129,25 +147,25 @@ struct normer {
         }
     }
 
-    // at: this row's 128 bytes of the first block
-    HONE_FN void scale(unsigned at, unsigned row, unsigned half, bool is_start, const hone_vec<T, 8> (&factor)[4])
+    // at: this row's 128 bytes of the first block. factors: of this step's half; s, or b where it is b's row
+    HONE_FN void scale(unsigned at, unsigned factors, unsigned row, unsigned half, bool is_start)
     {
 #pragma unroll
-        for (int block = 0; block < CONSUMERS; block++)
+        for (int c = 0; c < 4; c++) {
+            const hone_vec<T, 8> factor = read_vector(factors + c * 16);
 #pragma unroll
-            for (int c = 0; c < 4; c++) {
+            for (int block = 0; block < CONSUMERS; block++) {
                 const unsigned to = at + block * BLOCK_BYTES + ((half * 4 + c ^ row & 7) * 16);
-                hone_vec<T, 8> v;
+                hone_vec<T, 8> v = read_vector(to);
                 float x[8];
-                const float4 q = hone_lds16(to);
-                v.w[0] = __float_as_uint(q.x), v.w[1] = __float_as_uint(q.y), v.w[2] = __float_as_uint(q.z), v.w[3] = __float_as_uint(q.w);
 #pragma unroll
                 for (int e = 0; e < 8; e++) x[e] = hone_value(v.at[e]);
                 add(block, x, is_start && c == 0);
 #pragma unroll
-                for (int e = 0; e < 8; e++) hone_set(v.at[e], row < BLOCK_ROWS ? x[e] * hone_value(factor[c].at[e]) : hone_value(factor[c].at[e]));
-                hone_sts16(to, make_uint4(v.w[0], v.w[1], v.w[2], v.w[3]));
+                for (int e = 0; e < 8; e++) hone_set(v.at[e], x[e] * hone_value(factor.at[e]));
+                write_vector(to, row < BLOCK_ROWS ? v : factor);
             }
+        }
     }
 
     HONE_FN void tell(const hone_args &p, unsigned smem, unsigned row, unsigned half)
@@ -164,15 +182,15 @@ struct normer {
 HONE_FN void norm(const hone_args &p, unsigned smem, int steps)
 {
     const unsigned thread = threadIdx.x - CONSUMERS * 128, row = thread / 2, half = thread % 2;
+    const unsigned factors = factors_of(smem) + (row == BLOCK_ROWS + 1 ? K * 2 : 0) + half * 64;
     ring at = {0, 0};
     normer rows;
+    store_factors(p, smem, thread);
     for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x) {
         rows.clear();
         for (int step = 0; step < steps; step++, at.advance(1)) {
-            hone_vec<T, 8> factor[4];
-            rows.load_factors(p, row == BLOCK_ROWS + 1, step * 64 + half * 32, factor);
             hone_barrier_wait(full_barrier(smem, at.place), at.parity);
-            rows.scale(smem + at.place * STAGE_BYTES + row * 128, row, half, step == 0, factor);
+            rows.scale(smem + at.place * STAGE_BYTES + row * 128, factors + step * 128, row, half, step == 0);
             hone_fence_async();
             hone_sync_warp();
             if ((threadIdx.x & 31) == 0) hone_barrier_arrive(ready_barrier(smem, at.place));
@@ -234,6 +252,7 @@ HONE_FN void make_barriers(unsigned smem)
         hone_barrier_init(ready_barrier(smem, place), 4);
     }
     hone_barrier_init(norms_barrier(smem), 4);
+    hone_barrier_init(factors_barrier(smem), 4);
     for (unsigned group = 0; group < CONSUMERS; group++) hone_barrier_init(columns_barrier(smem, group), 1);
     hone_barriers_made();
 }
