@@ -537,7 +537,7 @@ static hone_status nvrtc_prepare(const hone_problem *problem, const hone_tactic 
 }
 
 const hone_source hone_source_nvrtc = {
-    .name = "nvrtc", .version = 2, .depends = "nvrtc", .devices = "cuda", .probe = nvrtc_probe, .space = nvrtc_space, .valid = nvrtc_valid,
+    .name = "nvrtc", .version = 3, .depends = "nvrtc", .devices = "cuda", .probe = nvrtc_probe, .space = nvrtc_space, .valid = nvrtc_valid,
     .estimate_ns = nvrtc_estimate, .describe = nvrtc_describe, .key = nvrtc_key, .compile = nvrtc_compile, .prepare = nvrtc_prepare,
     .opens = "nvrtc",
 };
