@@ -22,7 +22,7 @@
 //! param bm 64 128
 //! param bn 64 128 192 256
 //! let consumers bm / 64
-//! let gives consumers == 2 ? 96 : bn == 256 ? 120 : 0
+//! let gives consumers == 2 ? 104 : bn == 256 ? 120 : 0
 //! let stage 128 * (bm + bn)
 //! let own consumers * 16384 + 240 + bm * 8 + consumers * bn * 8 + k * 4
 //! let tiles ceil(m, bm / 64 * 62) * ceil(n, bn)
@@ -125,46 +125,51 @@ HONE_FN void store_factors(const hone_args &p, unsigned smem, unsigned thread)
     hone_barrier_wait(factors_barrier(smem), 0);
 }
 
-// Two lanes share a row of every block of 64, each has four of the eight chunks of 16 bytes that a step brings.
+// Two lanes share a row of every block of 64, each has four of the eight chunks of 16 bytes that a step brings. One warp for each scheduler does
+// this for a whole tile of A: what waits for each other (running sums, loads and stores) is kept apart.
 struct normer {
-    float first[CONSUMERS], sum[CONSUMERS], squares[CONSUMERS];
+    enum { WAYS = 4 / CONSUMERS };
+    float first[CONSUMERS], sum[CONSUMERS][WAYS], squares[CONSUMERS][WAYS];
 
     HONE_FN void clear()
     {
 #pragma unroll
-        for (int block = 0; block < CONSUMERS; block++) first[block] = sum[block] = squares[block] = 0;
+        for (int i = 0; i < 4; i++) first[i / WAYS] = sum[i / WAYS][i % WAYS] = squares[i / WAYS][i % WAYS] = 0;
     }
 
-    HONE_FN void add(int block, const float (&x)[8], bool is_start)
+    // Sums x in, and gives x s back; the factor itself in its own rows.
+    HONE_FN hone_vec<T, 8> take(int block, const hone_vec<T, 8> &v, const hone_vec<T, 8> &factor, bool is_own)
     {
-        const float of_other = hone_shuffle_xor(x[0], 1);
-        if (is_start) first[block] = threadIdx.x & 1 ? of_other : x[0];
+        hone_vec<T, 8> scaled;
 #pragma unroll
         for (int e = 0; e < 8; e++) {
-            const float off = x[e] - first[block];
-            sum[block] += off;
-            squares[block] += off * off;
+            const float x = hone_value(v.at[e]), off = x - first[block];
+            sum[block][e % WAYS] += off;
+            squares[block][e % WAYS] += off * off;
+            hone_set(scaled.at[e], x * hone_value(factor.at[e]));
         }
+#pragma unroll
+        for (int i = 0; i < 4; i++) scaled.w[i] = is_own ? factor.w[i] : scaled.w[i];
+        return scaled;
     }
 
     // at: this row's 128 bytes of the first block. factors: of this step's half; s, or b where it is b's row
     HONE_FN void scale(unsigned at, unsigned factors, unsigned row, unsigned half, bool is_start)
     {
 #pragma unroll
-        for (int c = 0; c < 4; c++) {
-            const hone_vec<T, 8> factor = read_vector(factors + c * 16);
+        for (int block = 0; block < CONSUMERS; block++) {
+            const unsigned to = at + block * BLOCK_BYTES;
+            hone_vec<T, 8> v[4], factor[4];
 #pragma unroll
-            for (int block = 0; block < CONSUMERS; block++) {
-                const unsigned to = at + block * BLOCK_BYTES + ((half * 4 + c ^ row & 7) * 16);
-                hone_vec<T, 8> v = read_vector(to);
-                float x[8];
-#pragma unroll
-                for (int e = 0; e < 8; e++) x[e] = hone_value(v.at[e]);
-                add(block, x, is_start && c == 0);
-#pragma unroll
-                for (int e = 0; e < 8; e++) hone_set(v.at[e], x[e] * hone_value(factor.at[e]));
-                write_vector(to, row < BLOCK_ROWS ? v : factor);
+            for (int c = 0; c < 4; c++) factor[c] = read_vector(factors + c * 16), v[c] = read_vector(to + (half * 4 + c ^ row & 7) * 16);
+            if (is_start) {
+                const float x = hone_value(v[0].at[0]), of_other = hone_shuffle_xor(x, 1);
+                first[block] = half ? of_other : x;
             }
+#pragma unroll
+            for (int c = 0; c < 4; c++) v[c] = take(block, v[c], factor[c], row >= BLOCK_ROWS);
+#pragma unroll
+            for (int c = 0; c < 4; c++) write_vector(to + (half * 4 + c ^ row & 7) * 16, v[c]);
         }
     }
 
@@ -172,8 +177,11 @@ struct normer {
     {
 #pragma unroll
         for (int block = 0; block < CONSUMERS; block++) {
-            const float all = (sum[block] + hone_shuffle_xor(sum[block], 1)) / (float)K;
-            const float variance = (squares[block] + hone_shuffle_xor(squares[block], 1)) / (float)K - all * all;
+            float mine = 0, of_squares = 0;
+#pragma unroll
+            for (int i = 0; i < WAYS; i++) mine += sum[block][i], of_squares += squares[block][i];
+            const float all = (mine + hone_shuffle_xor(mine, 1)) / (float)K;
+            const float variance = (of_squares + hone_shuffle_xor(of_squares, 1)) / (float)K - all * all;
             if (half == 0) hone_sts8f(norm_of(smem, block * 64 + row), first[block] + all, rsqrtf(fmaxf(variance, 0) + EPSILON));
         }
     }
