@@ -19,6 +19,7 @@ struct hone_batch {
     char writer[HONE_ID_TEXT];
     int64_t sequence;
     hone_id_list ids;              // sorted: what the batch names
+    bool rules;                    // it holds rulings
 };
 
 typedef struct opening {
@@ -36,11 +37,20 @@ static hone_status check_writer(opening *to, const hone_cell *writer, const char
     return hone_fail(HONE_USAGE, "a %s is by another writer than the rest", what);
 }
 
+// Lines are put as they come, so a run stands before the rows that name it.
+static hone_status check_place(const opening *to, const hone_id *run)
+{
+    for (size_t i = to->named_runs.count; i-- > 0;)
+        if (hone_id_equal(&to->named_runs.items[i], run)) return hone_fail(HONE_USAGE, "a row stands before the run that it names");
+    return HONE_OK;
+}
+
 static hone_status take_run(opening *to, const hone_row *row)
 {
     if (row->values[HONE_RUN_START].integer > to->latest_ms)
         return hone_fail(HONE_USAGE, "a run begins in the future: set the clock of the machine that sends it");
     hone_status status = check_writer(to, &row->values[HONE_RUN_WRITER], "run");
+    if (status == HONE_OK) status = check_place(to, &row->id);
     return status == HONE_OK ? hone_ids_add(&to->runs, &row->id, 1) : status;
 }
 
@@ -66,6 +76,7 @@ static hone_status take_fact(void *user, const hone_fact_table *table, const hon
     if (fact == HONE_FACT_RUN) return take_run(to, row);
     if (fact == HONE_FACT_BATCH) return take_batch(to, row);
     if (hone_row_run(fact, row->values)) status = hone_ids_add(&to->named_runs, hone_row_run(fact, row->values)->data, 1);
+    to->batch->rules |= fact == HONE_FACT_RULING;
     if (fact == HONE_FACT_RULING) status = check_writer(to, &row->values[HONE_R_WRITER], "ruling");
     return status == HONE_OK ? hone_ids_add(&to->facts, &row->id, 1) : status;
 }
@@ -95,11 +106,11 @@ static hone_status check_rows(opening *to)
 }
 
 // The text is unpacked twice, to be checked and to be put, and not kept meanwhile: it is four times the blob, and a hub's batches wait by the hundred.
-static hone_status read_text(const hone_batch *batch, const hone_dump_sink *sink)
+static hone_status read_text(const void *blob, size_t size_bytes, const hone_dump_sink *sink)
 {
     void *text = NULL;
     size_t text_bytes;
-    hone_status status = hone_dump_unzip(batch->blob, batch->blob_bytes, HONE_BATCH_TEXT_MAX, &text, &text_bytes);
+    hone_status status = hone_dump_unzip(blob, size_bytes, HONE_BATCH_TEXT_MAX, &text, &text_bytes);
     if (status == HONE_OK && !text) return hone_fail(HONE_DAMAGED, "this is no batch: it is not compressed by zstd");
     if (status == HONE_OK) status = hone_dump_read(text, text_bytes, sink);
     hone_free(text);
@@ -110,7 +121,7 @@ static hone_status check_text(hone_batch *batch)
 {
     opening to = {.batch = batch, .latest_ms = hone_clock_unix_ms() + AHEAD_MS_MAX};
     const hone_dump_sink sink = {take_fact, NULL, &to};
-    hone_status status = read_text(batch, &sink);
+    hone_status status = read_text(batch->blob, batch->blob_bytes, &sink);
     if (status == HONE_OK) status = check_rows(&to);
     hone_ids_clear(&to.facts);
     hone_ids_clear(&to.runs);
@@ -154,6 +165,8 @@ const char *hone_batch_writer(const hone_batch *batch) { return batch->writer; }
 int64_t hone_batch_sequence(const hone_batch *batch) { return batch->sequence; }
 size_t hone_batch_rows(const hone_batch *batch) { return batch->ids.count; }
 void hone_batch_id(const hone_batch *batch, hone_id *id) { *id = batch->id; }
+bool hone_batch_rules(const hone_batch *batch) { return batch->rules; }
+hone_piece hone_batch_blob(const hone_batch *batch) { return (hone_piece){batch->blob, batch->blob_bytes}; }
 
 // ---- putting
 
@@ -161,6 +174,8 @@ typedef struct putting {
     hone_store *store;
     int64_t added;
     bool ruled;
+    hone_id batch;
+    hone_id_list ids;              // that the batch names
 } putting;
 
 static hone_status put_fact(void *user, const hone_fact_table *table, const hone_row *row)
@@ -170,7 +185,9 @@ static hone_status put_fact(void *user, const hone_fact_table *table, const hone
     hone_status status = hone_row_put_checked(to->store, table, row, &added);      // hone_batch_open has checked it
     to->added += added;
     to->ruled |= added && table == &hone_facts[HONE_FACT_RULING];
-    return status;
+    if (status != HONE_OK || table != &hone_facts[HONE_FACT_BATCH]) return status;
+    to->batch = row->id;
+    return hone_ids_add(&to->ids, row->values[HONE_B_IDS].data, row->values[HONE_B_IDS].size / sizeof(hone_id));
 }
 
 // Whether rulings in force, or those that wait for their target, speak of an id.
@@ -186,22 +203,24 @@ static hone_status is_ruled(hone_store *store, const hone_id *id, bool *ruled)
     return status;
 }
 
-static hone_status any_ruled(hone_store *store, const hone_batch *batch, bool *ruled)
+static hone_status any_ruled(putting *to)
 {
     int64_t rulings = 0;
-    hone_status status = *ruled ? HONE_OK : hone_store_pragma(store, "SELECT EXISTS (SELECT 1 FROM ruling)", &rulings);
-    if (status != HONE_OK || *ruled || !rulings) return status;
-    status = is_ruled(store, &batch->id, ruled);
-    for (size_t i = 0; i < batch->ids.count && status == HONE_OK && !*ruled; i++) status = is_ruled(store, &batch->ids.items[i], ruled);
+    hone_status status = to->ruled ? HONE_OK : hone_store_pragma(to->store, "SELECT EXISTS (SELECT 1 FROM ruling)", &rulings);
+    if (status != HONE_OK || to->ruled || !rulings) return status;
+    status = is_ruled(to->store, &to->batch, &to->ruled);
+    for (size_t i = 0; i < to->ids.count && status == HONE_OK && !to->ruled; i++) status = is_ruled(to->store, &to->ids.items[i], &to->ruled);
     return status;
 }
 
-hone_status hone_batch_put_rows(hone_store *store, const hone_batch *batch, int64_t *added, bool *ruled)
+hone_status hone_batch_put_rows(hone_store *store, const void *blob, size_t size_bytes, int64_t *added, bool *ruled)
 {
     putting to = {.store = store};
     const hone_dump_sink sink = {put_fact, NULL, &to};
-    hone_status status = read_text(batch, &sink);
-    if (status == HONE_OK) status = any_ruled(store, batch, &to.ruled);
+    hone_status status = read_text(blob, size_bytes, &sink);
+    if (status == HONE_OK) status = any_ruled(&to);
+    if (status == HONE_OK) status = hone_quarantine_remove(store, &to.batch);
+    hone_ids_clear(&to.ids);
     *added = to.added;
     *ruled = to.ruled;
     return status;
@@ -261,32 +280,32 @@ hone_status hone_quarantine_remove(hone_store *store, const hone_id *id)
     return hone_store_step(store, remove, &row);
 }
 
-static hone_status put_trusted(hone_store *store, const hone_batch *batch, int64_t *added)
+hone_status hone_batch_put_trusted(hone_store *store, const void *blob, size_t size_bytes, int64_t *added)
 {
     bool ruled = false;
-    hone_status status = hone_batch_put_rows(store, batch, added, &ruled);
-    if (status == HONE_OK) status = hone_quarantine_remove(store, &batch->id);
+    hone_status status = hone_batch_put_rows(store, blob, size_bytes, added, &ruled);
     return status == HONE_OK && ruled ? hone_trust_settle(store) : status;
 }
 
-static hone_status decide(hone_store *store, const hone_batch *batch, const hone_trust *said, hone_trust *trust)
+static hone_status find_fate(hone_store *store, const hone_batch *batch, const hone_trust *said, presence found, hone_batch_fate *fate)
 {
-    hone_status status = hone_trust_of(store, batch->writer, trust);
-    if (status == HONE_OK && said && *said < *trust) *trust = *said;
+    hone_trust trust;
+    *fate = HONE_BATCH_KNOWN;
+    if (found == PRESENT) return HONE_OK;
+    hone_status status = hone_trust_of(store, batch->writer, &trust);
+    if (status == HONE_OK && said && *said < trust) trust = *said;
+    *fate = trust >= HONE_TRUST_MEASURE ? HONE_BATCH_ADDED : HONE_BATCH_QUARANTINED;
     return status;
 }
 
 static hone_status put_batch(hone_store *store, const hone_batch *batch, const hone_trust *said, hone_batch_fate *fate, int64_t *added)
 {
-    hone_trust trust;
     presence found;
     hone_status status = find_presence(store, batch, &found);
     *added = 0;
-    *fate = HONE_BATCH_KNOWN;
-    if (status == HONE_OK && found != PRESENT) status = decide(store, batch, said, &trust);
-    if (status != HONE_OK || found == PRESENT) return status;
-    *fate = trust >= HONE_TRUST_MEASURE ? HONE_BATCH_ADDED : HONE_BATCH_QUARANTINED;
-    if (trust >= HONE_TRUST_MEASURE) return put_trusted(store, batch, added);
+    if (status == HONE_OK) status = find_fate(store, batch, said, found, fate);
+    if (status != HONE_OK || *fate == HONE_BATCH_KNOWN) return status;
+    if (*fate == HONE_BATCH_ADDED) return hone_batch_put_trusted(store, batch->blob, batch->blob_bytes, added);
     return found == SET_ASIDE ? HONE_OK : set_aside(store, batch);
 }
 
@@ -298,6 +317,14 @@ static hone_status check_conflict(hone_store *store, const hone_batch *batch)
     if (status != HONE_OK || found != CONFLICT) return status;
     return hone_fail(HONE_USAGE, "the writer %.16s has sent another batch %" PRId64 " before: two machines use one key, or a database was put back "
                      "from a copy; give each machine a key of its own, or fetch before sending (hone pull)", batch->writer, batch->sequence);
+}
+
+hone_status hone_batch_judge(hone_store *store, const hone_batch *batch, const hone_trust *said, hone_batch_fate *fate)
+{
+    presence found;
+    hone_status status = check_conflict(store, batch);
+    if (status == HONE_OK) status = find_presence(store, batch, &found);
+    return status == HONE_OK ? find_fate(store, batch, said, found, fate) : status;
 }
 
 hone_status hone_batch_put(hone_store *store, const hone_batch *batch, const hone_trust *trust, hone_batch_fate *fate, int64_t *added)

@@ -317,6 +317,13 @@ static void strange_batches_are_refused(void **state)
     text = edited(own.text, line, twice);
     expect_refused(text, "a row twice");
     hone_free(text);
+    char *run = line_of(own.text, "run"), *without = edited(own.text, run, "");
+    snprintf(twice, sizeof twice, "%s%s", run, line);
+    text = edited(without, line, twice);
+    expect_refused(text, "a row stands before the run that it names");
+    hone_free(text);
+    hone_free(without);
+    free(run);
     free(line);
     hone_free(own.text);
     hone_free(foreign.text);
