@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Batches as they are received: opened and held against their signature, judged, put.
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -175,6 +176,7 @@ typedef struct putting {
     int64_t added;
     bool ruled;
     hone_id batch;
+    char writer[HONE_ID_TEXT];
     hone_id_list ids;              // that the batch names
 } putting;
 
@@ -187,6 +189,7 @@ static hone_status put_fact(void *user, const hone_fact_table *table, const hone
     to->ruled |= added && table == &hone_facts[HONE_FACT_RULING];
     if (status != HONE_OK || table != &hone_facts[HONE_FACT_BATCH]) return status;
     to->batch = row->id;
+    snprintf(to->writer, sizeof to->writer, "%.*s", (int)row->values[HONE_B_WRITER].size, (const char *)row->values[HONE_B_WRITER].data);
     return hone_ids_add(&to->ids, row->values[HONE_B_IDS].data, row->values[HONE_B_IDS].size / sizeof(hone_id));
 }
 
@@ -206,9 +209,12 @@ static hone_status is_ruled(hone_store *store, const hone_id *id, bool *ruled)
 static hone_status any_ruled(putting *to)
 {
     int64_t rulings = 0;
+    hone_trust trust;
     hone_status status = to->ruled ? HONE_OK : hone_store_pragma(to->store, "SELECT EXISTS (SELECT 1 FROM ruling)", &rulings);
     if (status != HONE_OK || to->ruled || !rulings) return status;
-    status = is_ruled(to->store, &to->batch, &to->ruled);
+    status = hone_trust_of(to->store, to->writer, &trust);
+    to->ruled = status == HONE_OK && trust == HONE_TRUST_SUSPENDED;       // since it was acknowledged
+    if (status == HONE_OK && !to->ruled) status = is_ruled(to->store, &to->batch, &to->ruled);
     for (size_t i = 0; i < to->ids.count && status == HONE_OK && !to->ruled; i++) status = is_ruled(to->store, &to->ids.items[i], &to->ruled);
     return status;
 }

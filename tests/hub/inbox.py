@@ -26,9 +26,9 @@ def fleet(*words):
     subprocess.run([FLEET, *map(str, words)], check=True, capture_output=True)
 
 
-def make(name, key, rows, seed):
-    """The blobs of a writer's batches, of 500 rows."""
-    fleet("rows", path(name + ".db"), path(key), rows, seed)
+def make(name, key, count, seed, what="rows"):
+    """The blobs of a writer's batches, of 500 rows or one large artifact."""
+    fleet(what, path(name + ".db"), path(key), count, seed)
     os.makedirs(path(name))
     fleet("pack", path(name + ".db"), path(name))
     return [open(blob, "rb").read() for blob in sorted(glob.glob(path(name + "/*")))]
@@ -118,6 +118,26 @@ def the_tables_may_be_busy():
     check("db check", hone("db", "check", db).returncode == 0 and rows(db) == 2499)
 
 
+def full():
+    """What the inbox has no room for waits for the tables."""
+    db = fresh("full.db")
+    blobs = make("large", "writer", 14, 9, "large")
+    served = Hub(db)
+    other = locked(db)
+    answers = []
+    putting = threading.Thread(target=lambda: [answers.append(post(served, blob)[1]) for blob in blobs])
+    putting.start()
+    putting.join(10)
+    held = sum(os.path.getsize(db + "-inbox/" + name) for name in inbox(db))
+    check("the inbox is filled and no more", putting.is_alive() and 64 << 20 < held < 80 << 20, (held, answers))
+    other.execute("COMMIT")
+    putting.join()
+    check("then the rest is put", len(answers) == len(blobs) and all(a.startswith("added") for a in answers), answers)
+    served.stop()
+    there = sqlite3.connect(db).execute("SELECT count(*) FROM artifact").fetchone()[0]
+    check("all of it is there", there == 14 and inbox(db) is None, there)
+
+
 def killed():
     db = fresh("killed.db")
     for k, look in enumerate([("db", "dump", "--db", db), ("db", "check", db), ("db", "merge", db, path("w.db"))]):
@@ -157,6 +177,6 @@ def damaged():
     check("then all is there", rows(db) == 2499)
 
 
-for part in who_pushes_finds, the_tables_may_be_busy, killed, damaged:
+for part in who_pushes_finds, the_tables_may_be_busy, full, killed, damaged:
     part()
 hub.end()

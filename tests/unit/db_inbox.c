@@ -244,6 +244,8 @@ static void what_is_said_later_of_its_writer_comes_later(void **state)
     assert_int_equal(rows_seen(of.db, HONE_STORE_READ), 2 * ROWS);
     OK(hone_store_rank(of.store, &question, &ranked, &count));
     assert_int_equal(count, 0);
+    OK(hone_store_pragma(of.store, "SELECT count(*) FROM best_tactic", &added));
+    assert_int_equal(added, 0);
     hone_free(ranked);
     hone_batch_close(other);
     free_hub(&of);
