@@ -10,6 +10,7 @@
 #ifndef HONE_DB_BATCH_H
 #define HONE_DB_BATCH_H
 
+#include "base/file.h"
 #include "db/key.h"
 #include "db/store.h"
 
@@ -44,6 +45,8 @@ const char *hone_batch_writer(const hone_batch *batch);     // borrowed: the pub
 int64_t hone_batch_sequence(const hone_batch *batch);
 size_t hone_batch_rows(const hone_batch *batch);
 void hone_batch_id(const hone_batch *batch, hone_id *id);   // the content id of the batch: its name as a segment
+bool hone_batch_rules(const hone_batch *batch);        // it holds rulings
+hone_piece hone_batch_blob(const hone_batch *batch);   // borrowed, as it came
 
 typedef enum hone_trust {
     HONE_TRUST_UNKNOWN,        // to quarantine
@@ -64,6 +67,9 @@ typedef enum hone_batch_fate { HONE_BATCH_ADDED, HONE_BATCH_KNOWN, HONE_BATCH_QU
 // sake only with HONE_USAGE, before anything was written, so that a group goes on: the store has another batch of this writer and
 // sequence (two machines use one key). HONE_AGAIN when the quarantine is full.
 hone_status hone_batch_put(hone_store *store, const hone_batch *batch, const hone_trust *trust, hone_batch_fate *fate, int64_t *added);
+
+// What hone_batch_put would make of it, but for a full quarantine: nothing is written.
+hone_status hone_batch_judge(hone_store *store, const hone_batch *batch, const hone_trust *trust, hone_batch_fate *fate);
 
 // ---- who has what
 

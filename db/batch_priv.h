@@ -8,8 +8,10 @@
 
 enum { HONE_SCHEMA_TRUST = 3 };        // the schema version that has standing, hidden, quarantine
 
-// Puts the rows of an opened batch and its batch row, whoever its writer is. ruled: it holds rulings, or something that rulings speak of.
-hone_status hone_batch_put_rows(hone_store *store, const hone_batch *batch, int64_t *added, bool *ruled);
+// Puts the rows and the batch row of a blob that hone_batch_open has let pass, whoever its writer is, and takes it from quarantine. ruled: it holds
+// rulings, or something that rulings speak of.
+hone_status hone_batch_put_rows(hone_store *store, const void *blob, size_t size_bytes, int64_t *added, bool *ruled);
+hone_status hone_batch_put_trusted(hone_store *store, const void *blob, size_t size_bytes, int64_t *added);    // and what rulings make of it
 // Makes a row's signature, its last value, and its id, and puts it.
 hone_status hone_signed_put(hone_store *store, const hone_key *key, int fact, hone_row *row);
 hone_status hone_quarantine_remove(hone_store *store, const hone_id *id);

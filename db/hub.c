@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "db/hub_priv.h"
+#include "db/inbox_priv.h"
 
 enum { CONNECTIONS_MAX = 4096, IDLE_SECONDS = 30 };
 
@@ -140,15 +141,27 @@ static const hone_operation *route(hone_http_request *request, bool *known_path)
     return NULL;
 }
 
-static hone_http_reply *recall(hone_hub *hub, hone_http_request *request, hone_hub_call *call)
+static bool insists(hone_http_request *request)
 {
     const char *control = hone_http_header(request, "Cache-Control");
+    return control && strstr(control, "no-cache");
+}
+
+static hone_http_reply *recall(hone_hub *hub, hone_http_request *request, hone_hub_call *call)
+{
     bool renew;
-    hone_http_reply *reply = hone_cache_find(hub->cache, call->key, atomic_load(&hub->generation), control && strstr(control, "no-cache"), &renew);
+    hone_http_reply *reply = hone_cache_find(hub->cache, call->key, atomic_load(&hub->generation), insists(request), &renew);
     atomic_fetch_add(reply ? &hub->hits : &hub->misses, 1);
     hone_hub_call *copy = renew ? copy_question(call) : NULL;
     if (copy && !hone_hub_queue_put(&hub->questions, copy, true, false)) hone_hub_call_free(copy);
     return reply;
+}
+
+// What has been acknowledged and is not in the tables yet has to get there before this is answered.
+static bool must_settle(hone_hub *hub, hone_http_request *request, const hone_operation *operation)
+{
+    if (!hub->inbox || !hone_inbox_bytes(hub->inbox)) return false;
+    return operation->who == HONE_HUB_SETTLED || (operation->who == HONE_HUB_REMEMBERED && insists(request));
 }
 
 static hone_http_reply *refuse_for_now(int code, const char *sentence)
@@ -174,6 +187,7 @@ static hone_http_reply *dispatch(hone_hub *hub, hone_http_request *request, cons
 {
     hone_hub_call *call = NULL;
     hone_http_reply *reply = NULL;
+    hone_hub_queue *queue = operation->who == HONE_HUB_WRITER ? &hub->uploads : must_settle(hub, request, operation) ? &hub->batches : &hub->questions;
     hone_status status = make_call(hub, request, operation, &call);
     if (status != HONE_OK) return hone_hub_error(status, hone_error_text());
     if (operation->who == HONE_HUB_AT_ONCE) {
@@ -181,17 +195,17 @@ static hone_http_reply *dispatch(hone_hub *hub, hone_http_request *request, cons
         hone_text_init(&out);
         status = operation->answer(call, &out);
         reply = hone_hub_reply(call, status, &out);
-    } else if (operation->who == HONE_HUB_REMEMBERED) {
+    } else if (operation->who == HONE_HUB_REMEMBERED && queue == &hub->questions) {
         reply = recall(hub, request, call);
     }
-    if (!reply && hone_hub_queue_count(&hub->questions) >= HONE_HUB_JOBS_MAX) reply = busy(hub);
+    if (!reply && hone_hub_queue_count(queue) >= HONE_HUB_JOBS_MAX) reply = busy(hub);
     if (reply) {
         hone_hub_call_free(call);
         return reply;
     }
     call->request = request;
     hone_http_wait(request);
-    if (!hone_hub_queue_put(&hub->questions, call, operation->who != HONE_HUB_WRITER, false)) {
+    if (!hone_hub_queue_put(queue, call, true, false)) {
         hone_http_answer(request, busy(hub));
         hone_hub_call_free(call);
     }
@@ -235,6 +249,8 @@ static hone_status start_threads(hone_hub *hub)
         if (pthread_create(&hub->readers[k], NULL, hone_hub_reader, hub)) return hone_fail(HONE_NO_MEMORY, "no more threads can be made");
     if (pthread_create(&hub->writer, NULL, hone_hub_writer, hub)) return hone_fail(HONE_NO_MEMORY, "no more threads can be made");
     hub->writer_started = true;
+    if (pthread_create(&hub->taker, NULL, hone_hub_taker, hub)) return hone_fail(HONE_NO_MEMORY, "no more threads can be made");
+    hub->taker_started = true;
     while (atomic_load(&hub->threads_ready) + atomic_load(&hub->threads_failed) < HONE_HUB_READERS + 1) hone_sleep_ns(1000000);
     return atomic_load(&hub->threads_failed) ? hone_fail(HONE_IO, "%s", hub->failure ? hub->failure : "a thread of the hub could not start") : HONE_OK;
 }
@@ -244,6 +260,7 @@ static hone_hub *new_hub(const hone_hub_options *options)
     hone_hub *hub = hone_calloc(1, sizeof *hub);
     if (!hub) return NULL;
     hone_hub_queue_init(&hub->questions);
+    hone_hub_queue_init(&hub->uploads);
     hone_hub_queue_init(&hub->batches);
     pthread_mutex_init(&hub->snapshot_mutex, NULL);
     pthread_mutex_init(&hub->target_mutex, NULL);
@@ -257,6 +274,15 @@ static hone_hub *new_hub(const hone_hub_options *options)
     return hub;
 }
 
+// Over PostgreSQL a commit costs the hub no disk of its own.
+static hone_status open_inbox(hone_hub *hub)
+{
+    if (hone_store_is_shared(hub->store)) return HONE_OK;
+    hone_status status = hone_inbox_open(hub->options.db, &hub->inbox);
+    if (status == HONE_OK) status = hone_ledger_new(&hub->ledger);
+    return status == HONE_OK ? hone_ledger_follow(hub->ledger, hub->store) : status;
+}
+
 hone_status hone_hub_start(const hone_hub_options *options, hone_hub **made)
 {
     hone_hub *hub = new_hub(options);
@@ -267,6 +293,7 @@ hone_status hone_hub_start(const hone_hub_options *options, hone_hub **made)
     atomic_store(&hub->seen_ns, hone_clock_ns());
     HONE_TRY(hone_tokens_open(options->db, &hub->tokens));
     HONE_TRY(check_access(hub));
+    HONE_TRY(open_inbox(hub));
     HONE_TRY(start_threads(hub));
     const hone_http_options http = {
         .listen = options->listen, .connections_max = CONNECTIONS_MAX, .idle_seconds = IDLE_SECONDS, .bodies_max_bytes = BODIES_BYTES_MAX,
@@ -283,18 +310,22 @@ out:
 int hone_hub_port(const hone_hub *hub) { return hone_http_port(hub->server); }
 bool hone_hub_asks_for_tokens(hone_hub *hub) { return hone_tokens_exist(hub->tokens); }
 
-// Readers first: what they open still goes to the writer.
+// The readers last: what waits for the inbox still goes to them.
 void hone_hub_stop(hone_hub *hub)
 {
     if (!hub) return;
     if (hub->server) hone_http_quiesce(hub->server);
-    hone_hub_queue_close(&hub->questions);
-    for (int k = 0; k < hub->readers_started; k++) pthread_join(hub->readers[k], NULL);
+    hone_hub_queue_close(&hub->uploads);
+    if (hub->taker_started) pthread_join(hub->taker, NULL);
     hone_hub_queue_close(&hub->batches);
     if (hub->writer_started) pthread_join(hub->writer, NULL);
+    hone_hub_queue_close(&hub->questions);
+    for (int k = 0; k < hub->readers_started; k++) pthread_join(hub->readers[k], NULL);
     hone_http_stop(hub->server);
     hone_cache_free(hub->cache);
     hone_tokens_close(hub->tokens);
+    hone_ledger_free(hub->ledger);
+    hone_inbox_close(hub->inbox);
     hone_store_close(hub->store);
     hone_free((void *)hub->options.db);
     hone_free((void *)hub->options.listen);

@@ -184,11 +184,12 @@ static hone_status answer_batch(hone_hub_call *call, hone_text *out)
     return status;
 }
 
-// Called by the writer, when the batch is in: what has become of it, its rows, and how many were new.
+// What has become of a batch, its rows, and how many of them came with a batch that is new here.
 static hone_status answer_put(hone_hub_call *call, hone_text *out)
 {
     static const char *const fates[] = {[HONE_BATCH_ADDED] = "added", [HONE_BATCH_KNOWN] = "known", [HONE_BATCH_QUARANTINED] = "quarantined"};
-    hone_text_printf(out, "%s %zu %" PRId64 "\n", fates[call->fate], hone_batch_rows(call->batch), call->added);
+    hone_text_printf(out, "%s %zu %" PRId64 "\n", fates[call->fate], hone_batch_rows(call->batch),
+                     call->fate == HONE_BATCH_ADDED ? (int64_t)hone_batch_rows(call->batch) : 0);
     return HONE_OK;
 }
 
@@ -225,13 +226,13 @@ const hone_operation hone_operations[] = {
      {DEVICE, PROBLEM, {"toolchain", "library versions; not given: the newest recorded", false}, MODE,
       {"stale", "1: also what was measured beside other library versions", false}}, NULL, JSON_TYPE, answer_best},
     {"POST", "/v1/evidence", "evidence", "All that a build of the problems in the body, one a line, can depend on, as a dump behind a head", HONE_SCOPE_READ,
-     HONE_HUB_READER, {DEVICE, {"approximate", "1: also of other models of the architecture", false}}, TEXT_TYPE, "application/vnd.hone.evidence",
+     HONE_HUB_SETTLED, {DEVICE, {"approximate", "1: also of other models of the architecture", false}}, TEXT_TYPE, "application/vnd.hone.evidence",
      hone_hub_evidence},
-    {"GET", "/v1/have", "have", "Which batches of which writers are here: WRITER FIRST LAST DIGEST, a line each", HONE_SCOPE_READ, HONE_HUB_READER,
+    {"GET", "/v1/have", "have", "Which batches of which writers are here: WRITER FIRST LAST DIGEST, a line each", HONE_SCOPE_READ, HONE_HUB_SETTLED,
      {{"aside", "1: those in quarantine too", false}}, NULL, TEXT_TYPE, answer_have},
-    {"GET", "/v1/batch", "batch", "One batch", HONE_SCOPE_READ, HONE_HUB_READER,
+    {"GET", "/v1/batch", "batch", "One batch", HONE_SCOPE_READ, HONE_HUB_SETTLED,
      {{"writer", "the writer's public key", true}, {"sequence", "its place in the writer's sequence", true}}, NULL, BATCH_TYPE, answer_batch},
-    {"POST", "/v1/batches", "push", "Puts a signed batch; again is once. Rulings in it do not count. The answer: added, known or quarantined, its rows, how many were new", HONE_SCOPE_MEASURE, HONE_HUB_WRITER, {{0}},
+    {"POST", "/v1/batches", "push", "Puts a signed batch; again is once. Rulings in it do not count. The answer: added, known or quarantined, its rows, how many of them in a batch that is new here", HONE_SCOPE_MEASURE, HONE_HUB_WRITER, {{0}},
      BATCH_TYPE, TEXT_TYPE, answer_put},
     {"POST", "/v1/rulings", "rule", "Puts a signed batch whose rulings count, if the writer may rule", HONE_SCOPE_PROMOTE, HONE_HUB_WRITER, {{0}},
      BATCH_TYPE, TEXT_TYPE, answer_put},

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "db/hub_priv.h"
+#include "db/inbox_priv.h"
 
 static const struct { int64_t ns; const char *seconds; } buckets[HONE_HUB_BUCKETS] = {
     {1000000, "0.001"}, {5000000, "0.005"}, {10000000, "0.01"}, {20000000, "0.02"}, {50000000, "0.05"}, {100000000, "0.1"},
@@ -74,13 +75,15 @@ hone_status hone_hub_metrics(hone_hub_call *call, hone_text *out)
         {"hone_hub_batches_added_total", "counter", "Batches whose rows count.", atomic_load(&hub->fates[HONE_BATCH_ADDED])},
         {"hone_hub_batches_known_total", "counter", "Batches that were there already.", atomic_load(&hub->fates[HONE_BATCH_KNOWN])},
         {"hone_hub_batches_quarantined_total", "counter", "Batches of writers who are not trusted.", atomic_load(&hub->fates[HONE_BATCH_QUARANTINED])},
-        {"hone_hub_commits_total", "counter", "Groups of batches committed.", atomic_load(&hub->commits)},
+        {"hone_hub_commits_total", "counter", "Commits to the tables, each of many batches.", atomic_load(&hub->commits)},
+        {"hone_hub_inbox_bytes", "gauge", "Acknowledged and not in the tables yet.", hub->inbox ? hone_inbox_bytes(hub->inbox) : 0},
         {"hone_hub_refused_total", "counter", "Requests answered with 429 because too much waited.", atomic_load(&hub->refused)},
         {"hone_hub_cache_hits_total", "counter", "Questions answered from memory.", atomic_load(&hub->hits)},
         {"hone_hub_cache_misses_total", "counter", "Questions that memory had no answer to.", atomic_load(&hub->misses)},
         {"hone_hub_cache_bytes", "gauge", "Answers in memory.", (int64_t)hone_cache_bytes(hub->cache)},
-        {"hone_hub_questions_waiting", "gauge", "Questions and unopened batches that wait.", hone_hub_queue_count(&hub->questions)},
-        {"hone_hub_batches_waiting", "gauge", "Batches that wait for the writer.", hone_hub_queue_count(&hub->batches)},
+        {"hone_hub_questions_waiting", "gauge", "Questions that wait.", hone_hub_queue_count(&hub->questions)},
+        {"hone_hub_batches_waiting", "gauge", "Batches that wait, and questions that must see them.",
+         hone_hub_queue_count(&hub->uploads) + hone_hub_queue_count(&hub->batches)},
         {"hone_hub_database_up", "gauge", "0 while the hub has lost touch with PostgreSQL.", !hone_hub_is_behind(hub)},
         {"hone_hub_start_time_seconds", "gauge", "When the hub began, in seconds since 1970.", hub->start_unix_ms / 1000},
         {"hone_hub_memory_bytes", "gauge", "Memory in use, without what lies in files.", own_bytes},

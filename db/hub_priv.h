@@ -18,8 +18,9 @@ enum { HONE_HUB_PARAMETERS = 5, HONE_HUB_READERS = 2, HONE_HUB_JOBS_MAX = 2048, 
 typedef enum hone_hub_who {
     HONE_HUB_AT_ONCE,            // the HTTP thread, from memory
     HONE_HUB_READER,             // a reader, with its store
+    HONE_HUB_SETTLED,            // a reader, when all that was acknowledged before is in the tables
     HONE_HUB_REMEMBERED,         // a reader, and then from memory for as long as it holds
-    HONE_HUB_WRITER              // the writer; `open` first, by a reader
+    HONE_HUB_WRITER              // a batch: opened by the taker, put by it into the inbox or by the writer into the tables
 } hone_hub_who;
 
 typedef struct hone_hub_parameter {
@@ -51,7 +52,7 @@ struct hone_hub_call {           // what is asked, apart from HTTP
     size_t body_bytes;
     bool zip;                    // the reader takes zstd
     bool zipped;                 // the answer is: set by the operation
-    // of a batch
+    // of a batch, or of a question that had to wait for the tables
     hone_batch *batch;           // owned
     hone_batch_fate fate;
     int64_t added;
@@ -83,6 +84,8 @@ typedef struct hone_hub_target {             // which device a word names, and i
 } hone_hub_target;
 
 typedef struct hone_cache hone_cache;
+typedef struct hone_ledger hone_ledger;
+typedef struct hone_inbox hone_inbox;
 
 struct hone_hub {
     hone_hub_options options;    // strings owned
@@ -92,10 +95,15 @@ struct hone_hub {
     hone_tokens *tokens;
     hone_http_server *server;
     hone_cache *cache;
-    hone_hub_queue questions, batches;
-    pthread_t readers[HONE_HUB_READERS], writer;
+    hone_inbox *inbox;           // owned; NULL over PostgreSQL, as the next
+    hone_ledger *ledger;         // owned
+    hone_hub_queue questions;    // for the readers
+    hone_hub_queue uploads;      // for the taker
+    hone_hub_queue batches;      // for the writer; questions too, that must see what the inbox holds
+    pthread_t readers[HONE_HUB_READERS], taker, writer;
     int readers_started;
-    bool writer_started;
+    bool taker_started, writer_started;
+    int64_t fold_due_ns;         // the writer's
     atomic_int threads_ready, threads_failed;
     char *failure;               // owned: why a thread could not start; under questions.mutex
     atomic_llong generation;     // one more whenever the database has changed
@@ -134,12 +142,24 @@ hone_http_reply *hone_cache_find(hone_cache *cache, const char *key, int64_t gen
 void hone_cache_put(hone_cache *cache, const char *key, int64_t generation, hone_http_reply *reply);      // keeps it
 size_t hone_cache_bytes(hone_cache *cache);
 
+// hub_ledger.c: any thread but for hone_ledger_follow, which is the store's.
+hone_status hone_ledger_new(hone_ledger **ledger);
+void hone_ledger_free(hone_ledger *ledger);
+hone_status hone_ledger_follow(hone_ledger *ledger, hone_store *store);       // takes over what is new in the store
+hone_status hone_ledger_judge(hone_ledger *ledger, const hone_batch *batch, const hone_trust *trust, hone_batch_fate *fate);     // hone_batch_judge
+hone_status hone_ledger_note(hone_ledger *ledger, const hone_batch *batch);   // as one that the store has
+
 // hub_threads.c
 void *hone_hub_reader(void *hub);
-void *hone_hub_writer(void *hub);
+// The answer's way back; frees the call. generation: what the database was at least at before the question was put to it.
+void hone_hub_finish(hone_hub_call *call, int64_t generation, hone_status status, hone_text *out);
 hone_http_reply *hone_hub_error(hone_status status, const char *sentence);
 hone_http_reply *hone_hub_reply(const hone_hub_call *call, hone_status status, hone_text *out);
 hone_status hone_hub_snapshot(hone_hub *hub, hone_store *store, hone_id *id);       // inside the caller's read transaction
+
+// hub_puts.c
+void *hone_hub_taker(void *hub);
+void *hone_hub_writer(void *hub);
 
 // hub_evidence.c: all that a build of these problems (a work list) on this device can depend on: three lines, then a dump.
 #define HONE_EVIDENCE_HEAD "hone-evidence 1\n"

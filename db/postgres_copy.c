@@ -627,7 +627,8 @@ static hone_status make_folder(hone_shared *shared)
     return HONE_OK;
 }
 
-// Nothing in a copy needs to outlive the process.
+// Nothing in a copy needs to outlive the process, so nothing of it is synced. Its journal is a file all the same: in memory it holds a page for nearly every
+// row of a transaction, 40 MB for 16 batches.
 static hone_status open_copy(hone_shared *shared, const char *name, hone_store **store)
 {
     char path[4200];
@@ -642,9 +643,8 @@ static hone_status open_copy(hone_shared *shared, const char *name, hone_store *
     if (!shown) return HONE_NO_MEMORY;
     hone_free(made->path);
     made->path = shown;
-    snprintf(made->journal, sizeof made->journal, "memory");
     snprintf(made->reason, sizeof made->reason, "a copy of PostgreSQL's rows, in SQLite %s, answers questions", sqlite3_libversion());
-    return hone_store_exec(made, "PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY");
+    return hone_store_exec(made, "PRAGMA synchronous = OFF");
 }
 
 static void free_shared(hone_shared *shared)

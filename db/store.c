@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "db/inbox_priv.h"
 #include "db/postgres_priv.h"
 
 // A file of up to this size is checked as a whole when it is opened (some 8 ms for each MiB); a larger one by `hone db check`.
@@ -368,9 +369,25 @@ out:
     return status;
 }
 
+// A hub has acknowledged what lies in the inbox: whoever opens the database finds it, and a reader too has to put it in its place first.
+static hone_status open_with_inbox(const char *path, hone_store_access access, hone_store **store)
+{
+    hone_store *writer = NULL;
+    hone_status status;
+    if (!hone_path_exists(path)) return hone_fail(HONE_USAGE, "there is no database %s, but its inbox %s-inbox: put back the one, or move away the other", path, path);
+    HONE_TRY(open_store(path, HONE_STORE_WRITE, false, &writer));
+    HONE_TRY(hone_inbox_settle(path, writer));
+    if (access == HONE_STORE_READ) status = open_store(path, access, false, store);
+    else *store = writer, writer = NULL;
+out:
+    hone_store_close(writer);
+    return status == HONE_OK ? HONE_OK : hone_fail_in(status, "%s-inbox holds what a hub has acknowledged, and %s lacks", path, path);
+}
+
 hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store)
 {
-    return hone_pg_is_address(path) ? hone_shared_open(path, access, store) : open_store(path, access, false, store);
+    if (hone_pg_is_address(path)) return hone_shared_open(path, access, store);
+    return hone_inbox_holds(path) ? open_with_inbox(path, access, store) : open_store(path, access, false, store);
 }
 
 // Under the rollback journal each commit of the writer empties a reader's cache, so it need not hold more than some questions' pages.

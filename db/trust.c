@@ -307,13 +307,10 @@ static hone_status find_released(hone_store *store, waiting *found)
 static hone_status release(hone_store *store, const waiting *held, bool *ruled)
 {
     hone_batch *batch = NULL;
-    hone_id id;
     int64_t added;
     bool ruled_here = false;
     hone_status status = hone_batch_open(held->data, held->size, &batch);
-    if (status == HONE_OK) status = hone_batch_put_rows(store, batch, &added, &ruled_here);
-    if (status == HONE_OK) hone_batch_id(batch, &id);
-    if (status == HONE_OK) status = hone_quarantine_remove(store, &id);
+    if (status == HONE_OK) status = hone_batch_put_rows(store, held->data, held->size, &added, &ruled_here);
     *ruled |= ruled_here;
     hone_batch_close(batch);
     return status;

@@ -3,6 +3,7 @@
 //   fleet own DB KEY                        the key owns the database
 //   fleet admit DB KEY WRITER_KEY...        ... and admits these writers
 //   fleet rows DB KEY COUNT SEED            puts a run of so many measurements
+//   fleet large DB KEY COUNT SEED           puts so many artifacts of 5.5 MB that do not shrink; each makes a batch of its own
 //   fleet pack DB FOLDER                    writes the blob of each batch of the database to FOLDER/NUMBER
 //   fleet work DB KEY URL ACKNOWLEDGED SEED COUNT   puts a run, pushes, writes down the ids that were acknowledged; again and again until killed
 //   fleet lacks DB ACKNOWLEDGED...          how many of the ids written down the database does not have exactly once
@@ -78,6 +79,32 @@ static int rows(char **argv)
     if (hone_store_open(argv[0], HONE_STORE_CREATE, &store) || hone_key_open(argv[1], &key)) return fail("rows");
     if (put_rows(store, &key, atoi(argv[2]), strtoull(argv[3], NULL, 10), NULL)) return fail("rows");
     if (hone_batch_make(store, &key, ROWS_A_BATCH, &made)) return fail("rows");
+    hone_store_close(store);
+    return 0;
+}
+
+static int large(char **argv)
+{
+    enum { WORDS = 5500000 / 4 };
+    static uint32_t data[WORDS];
+    hone_store *store = NULL;
+    hone_key key;
+    hone_id run, id;
+    int64_t made;
+    uint64_t seed = strtoull(argv[3], NULL, 10);
+    if (hone_store_open(argv[0], HONE_STORE_CREATE, &store) || hone_key_open(argv[1], &key)) return fail("large");
+    hone_run begun = {.start_unix_ms = hone_clock_unix_ms(), .options = "", .seed = seed, .effort = "quick", .writer = key.writer, .sequence = -1};
+    if (hone_store_put_run(store, &begun, &run)) return fail("large");
+    for (int k = 0; k < atoi(argv[2]); k++) {
+        char name[32];
+        snprintf(name, sizeof name, "large-%d", k);
+        for (int i = 0; i < WORDS; i++) data[i] = hone_rng_bits(seed, 3 + (uint64_t)k, (uint64_t)i);
+        hone_measurement row = {.run = run, .device = "cpu x86_64-avx2 \"fleet\" threads=2", .toolchain = "hone=0.1.0", .depends = "", .problem = "relu x=f32:1",
+                                .tactic = name, .mode = "single cold", .verdict = HONE_VERDICT_COMPILE, .timer = "", .error = -1, .clock_mhz = -1,
+                                .temperature_c = -1, .power_w = -1, .throttle = "", .registers = -1, .artifact = name, .note = ""};
+        if (hone_store_put_artifact(store, name, "cubin", data, sizeof data) || hone_store_put_measurement(store, &row, &id)) return fail("large");
+    }
+    if (hone_batch_make(store, &key, ROWS_A_BATCH, &made)) return fail("large");
     hone_store_close(store);
     return 0;
 }
@@ -166,7 +193,7 @@ static int lacks(char **argv)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; int arguments; int (*run)(char **argv); } verbs[] = {
-        {"own", 2, own}, {"admit", 3, admit}, {"rows", 4, rows}, {"pack", 2, pack}, {"work", 6, work}, {"lacks", 2, lacks},
+        {"own", 2, own}, {"admit", 3, admit}, {"rows", 4, rows}, {"large", 4, large}, {"pack", 2, pack}, {"work", 6, work}, {"lacks", 2, lacks},
     };
     for (size_t k = 0; argc > 1 && k < sizeof verbs / sizeof *verbs; k++)
         if (!strcmp(argv[1], verbs[k].name) && argc - 2 >= verbs[k].arguments) return verbs[k].run(argv + 2);

@@ -181,7 +181,7 @@ def inside(fleet, tiny):
     """What was timed inside a network is part of what a builder is sent."""
     db = path("inside.db")
     hone("db", "merge", db, fleet)
-    served = Hub(db)
+    served = Hub(db, hubs=1)      # a file has one
     problems = hone("problems", "--db", db, "--device", "cpu").stdout
     device = served.json("/v1/devices")["devices"][0]["device"]
     sent = served.ask("POST", "/v1/evidence?" + urllib.parse.urlencode({"device": device}), problems.encode())[2].decode()

@@ -273,14 +273,14 @@ def versions():
 
 
 def older():
-    """Version 2 is made of 3 by taking away what the third step makes; then it is migrated, and killed meanwhile."""
-    undo = "DROP VIEW best_tactic; DROP TABLE owner, quarantine, standing, hidden; CREATE VIEW best_tactic AS SELECT 1;" \
+    """Version 2 is made of 4 by taking away what the third and fourth step make; then it is migrated, and killed meanwhile."""
+    undo = "DROP VIEW best_tactic; DROP TABLE owner, quarantine, standing, hidden, recheck; CREATE VIEW best_tactic AS SELECT 1;" \
         "UPDATE schema_info SET value = 1 WHERE name = 'oldest_reader'; UPDATE schema_info SET value = 2 WHERE name = 'user_version';"
     hone("db", "merge", db("older"), path("w0.db"))
     whole = dump(db("older"))
     seen = set()
     for k in range(25):
-        if sql("older", "SELECT value FROM schema_info WHERE name = 'user_version'") == "3":
+        if sql("older", "SELECT value FROM schema_info WHERE name = 'user_version'") == "4":
             sql("older", undo)
         process = subprocess.Popen([HONE, "db", "trust", "own", "--db", db("older"), "--key", path("owner")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(0.008 * k)
@@ -289,8 +289,8 @@ def older():
         time.sleep(0.05)
         there = sql("older", "SELECT (SELECT value FROM schema_info WHERE name = 'user_version'), to_regclass('hidden') IS NOT NULL")
         seen.add(there)
-        check("the old version or the new one", there in ("2|f", "3|t"), there)
-    if sql("older", "SELECT value FROM schema_info WHERE name = 'user_version'") == "3":
+        check("the old version or the new one", there in ("2|f", "4|t"), there)
+    if sql("older", "SELECT value FROM schema_info WHERE name = 'user_version'") == "4":
         sql("older", undo)
     check("who only reads does not migrate", hone("db", "info", db("older")).returncode == 2)
     check("who writes does", hone("db", "trust", "own", "--db", db("older"), "--key", path("owner")).returncode == 0)

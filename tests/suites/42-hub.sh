@@ -6,7 +6,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export HOME=$folder XDG_DATA_HOME=$folder/data PYTHONPATH=tests/hub PYTHONDONTWRITEBYTECODE=1
 passed=0 failed=0
-for part in serve exchange slow tls kill; do
+for part in serve inbox exchange slow tls kill; do
     mkdir "$folder/$part"
     out=$(python3 "tests/hub/$part.py" "$folder/$part" 2>&1)
     printf '%s\n' "$out"

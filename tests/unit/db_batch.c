@@ -324,6 +324,29 @@ static void strange_batches_are_refused(void **state)
     hone_store_close(second);
 }
 
+// What is acknowledged must be what the tables take.
+static void a_row_before_its_run_is_refused(void **state)
+{
+    hone_key key = key_of("a");
+    hone_store *from = fixture_create(folder, "order.db");
+    int64_t made;
+    char both[16384];
+    (void)state;
+    fill(from, key.writer, 1, 3);
+    OK(hone_batch_make(from, &key, 0, &made));
+    wire own = unpack(from, key.writer, 1);
+    char *run = line_of(own.text, "run"), *coverage = line_of(own.text, "coverage"), *without = edited(own.text, run, "");
+    snprintf(both, sizeof both, "%s%s", run, coverage);
+    char *text = edited(without, coverage, both);
+    expect_refused(text, "a row stands before the run that it names");
+    hone_free(text);
+    hone_free(without);
+    hone_free(own.text);
+    free(run);
+    free(coverage);
+    hone_store_close(from);
+}
+
 // Another content under an id that is there: a dump, a batch and a file with it are refused, or change nothing.
 static void another_content_under_a_known_id_is_refused(void **state)
 {
@@ -569,7 +592,7 @@ int test_db_batch(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_is_made_once_and_kept_private), cmocka_unit_test(signatures_of_rfc_8032), cmocka_unit_test(all_rows_travel_once),
         cmocka_unit_test(measurements_that_come_after_their_run_bring_it_along), cmocka_unit_test(the_same_batch_has_the_same_text_from_any_file),
-        cmocka_unit_test(strange_batches_are_refused), cmocka_unit_test(another_content_under_a_known_id_is_refused),
+        cmocka_unit_test(strange_batches_are_refused), cmocka_unit_test(a_row_before_its_run_is_refused), cmocka_unit_test(another_content_under_a_known_id_is_refused),
         cmocka_unit_test(a_forged_signer_is_refused), cmocka_unit_test(a_run_from_the_future_is_refused),
         cmocka_unit_test(every_damaged_byte_is_noticed), cmocka_unit_test(strangers_wait_in_quarantine), cmocka_unit_test(who_has_what),
         cmocka_unit_test(two_machines_with_one_key_are_told),
