@@ -14,7 +14,7 @@
 //! require team <= 32 || cols * 2 > team * min(min(head_vec, vec_max), 8)
 //! require team >= 32 || cols <= 64 || (team == 16 && cols <= 16 * min(min(head_vec, vec_max), 8))
 //! require team != 16 || cols > 64
-//! require team != 32 || cols * 2 > team * min(min(head_vec, vec_max), 8) || rows <= sms * 64
+//! require count < sms * 8192 || cols < 64 || cols >= team * min(min(head_vec, vec_max), 8) * 2
 //! define VEC min(min(head_vec, vec_max), 8)
 //! define TEAM team
 //! define THREADS max(team, 128)

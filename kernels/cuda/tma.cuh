@@ -22,11 +22,6 @@
 // Rows of tiles are 128 bytes under the 128-byte swizzle, which the copy engine writes and wgmma reads (wgmma.cuh says how they lie): 64
 // elements along K, or blocks of 64 along M or N.
 
-#ifndef NORMED
-#define NORMED 0                               // gemm_normed_tma.cu: the last two rows of each block of A are its own
-#endif
-#define BLOCK_ROWS (NORMED ? 62 : 64)          // rows of the result that a block of 64 rows of A makes
-#define TILE_ROWS (BM / 64 * BLOCK_ROWS)
 #define BLOCK_BYTES 8192                       // 64 rows along K, or 64 steps of K along M or N
 #define A_BYTES (BM * 128)
 #define B_BYTES (BN * 128)
@@ -42,7 +37,6 @@ static_assert(STAGES >= 2 && STAGES <= 8 && BARRIERS % 8 == 0, "barriers for eig
 
 HONE_FN unsigned full_barrier(unsigned smem, unsigned place) { return smem + BARRIERS + place * 16; }
 HONE_FN unsigned empty_barrier(unsigned smem, unsigned place) { return full_barrier(smem, place) + 8; }
-HONE_FN unsigned ready_barrier(unsigned smem, unsigned place) { return smem + BARRIERS + 144 + place * 8; }       // NORMED: A is as it is to be
 HONE_FN unsigned turn_barrier(unsigned smem, unsigned group) { return smem + BARRIERS + 128 + group * 8; }
 
 // Where in the ring a thread is. The parity is that of the phase that the next full place ends.
@@ -66,16 +60,16 @@ struct tile_at { int m, n, batch; };           // first row and column
 // tiles. A tile may lie outside of the result, beside another of its cluster.
 HONE_FN tile_at locate(const hone_args &p, int tile)
 {
-    const int tiles_m = (M + TILE_ROWS * CM - 1) / (TILE_ROWS * CM), tiles_n = (N + BN * CN - 1) / (BN * CN);
+    const int tiles_m = (M + BM * CM - 1) / (BM * CM), tiles_n = (N + BN * CN - 1) / (BN * CN);
     const int rank = CLUSTER > 1 ? blockIdx.z : 0, batch = BATCHED ? tile / (tiles_m * tiles_n) : 0;
     tile -= batch * tiles_m * tiles_n;
     const int band = tiles_m > BAND ? tile / (BAND * tiles_n) : 0, rows = min(BAND, tiles_m - band * BAND), in_band = tile - band * BAND * tiles_n;
-    return {((band * BAND + in_band % rows) * CM + (CM > 1 ? rank : 0)) * TILE_ROWS, (in_band / rows * CN + (CN > 1 ? rank : 0)) * BN, batch};
+    return {((band * BAND + in_band % rows) * CM + (CM > 1 ? rank : 0)) * BM, (in_band / rows * CN + (CN > 1 ? rank : 0)) * BN, batch};
 }
 
 HONE_FN int tile_count(const hone_args &p)
 {
-    return (M + TILE_ROWS * CM - 1) / (TILE_ROWS * CM) * ((N + BN * CN - 1) / (BN * CN)) * BATCH;
+    return (M + BM * CM - 1) / (BM * CM) * ((N + BN * CN - 1) / (BN * CN)) * BATCH;
 }
 
 // ---- fetching. `part` of a tile that CN (A) or CM (B) blocks share is fetched by each, for all of them.
@@ -165,10 +159,7 @@ struct fetcher {
 
     HONE_FN void fetch_a(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part) const
     {
-        if constexpr (!NORMED) fetch_matrix<(CN > 1), A_K, BM, CN>(maps.a, to, barrier, part, m, k, a_inner, a_outer);
-        else
-#pragma unroll
-            for (int block = 0; block < BM / 64; block++) hone_copy<false>(to + block * BLOCK_BYTES, maps.a, barrier, 3, k, m + block * BLOCK_ROWS);
+        fetch_matrix<(CN > 1), A_K, BM, CN>(maps.a, to, barrier, part, m, k, a_inner, a_outer);
     }
 
     HONE_FN void fetch_b(const hone_maps &maps, const hone_args &, unsigned to, unsigned barrier, unsigned part) const
@@ -194,8 +185,8 @@ HONE_FN int fetch_ahead(const hone_maps &maps, const hone_args &p, unsigned smem
 {
     if (!hone_is_constant(p, IN_B)) return 0;
     const tile_at at = locate(p, blockIdx.x);
-    const int tiles_m = (M + TILE_ROWS * CM - 1) / (TILE_ROWS * CM), places = min(steps, STAGES);
-    int mine = places + at.m / (TILE_ROWS * CM);
+    const int tiles_m = (M + BM * CM - 1) / (BM * CM), places = min(steps, STAGES);
+    int mine = places + at.m / (BM * CM);
     fetcher fetcher;
     fetcher.start(p, at, PART_A, first);
 #pragma unroll 1
@@ -291,7 +282,6 @@ HONE_FN void multiply_tile(sums &sums, unsigned smem, ring &at, int steps)
     sums.clear();
     for (int step = 0; step < steps; step++, at.advance(1)) {
         hone_barrier_wait(full_barrier(smem, at.place), at.parity);
-        if (NORMED) hone_barrier_wait(ready_barrier(smem, at.place), at.parity);
         sums.multiply(smem + at.place * STAGE_BYTES + rows, smem + at.place * STAGE_BYTES + A_BYTES);
         sums.wait<1>();
         if (step > 0) leave(smem, before);
@@ -345,7 +335,7 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32, own = smem + STAGES * STAGE_BYTES + warp * 16 * PITCH;
 #pragma unroll
     for (int i = 0; i < MT; i++) {
-        const int m0 = at.m + ((PINGPONG ? 0 : warp / 4 * MT) + i) * BLOCK_ROWS + warp % 4 * 16;
+        const int m0 = at.m + ((PINGPONG ? 0 : warp / 4 * MT) + i) * 64 + warp % 4 * 16;
 #pragma unroll
         for (int chunk = 0; chunk < BN / CHUNK; chunk++) {
             const int n0 = at.n + chunk * CHUNK;
@@ -361,7 +351,7 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
 #pragma unroll TAIL_UNROLL
             for (int item = lane; item < 16 * LPR; item += 32) {
                 const int row = item / LPR, col = item % LPR * TV, m = m0 + row, n = n0 + col;
-                if (m < M && n < N && (!NORMED || (int)warp % 4 * 16 + row < BLOCK_ROWS)) {
+                if (m < M && n < N) {
                     float x[TV];
                     take<TV, 1>(own + row * PITCH + (col / 8 ^ row & MASK) * 32 + col % 8 * 4, item >> 2 & 1, x);
                     hone_tail(p, x, (unsigned)(m + at.batch * M), (unsigned)n);
@@ -381,7 +371,6 @@ HONE_FN void near_columns(const hone_args &p)
     if (at.m == 0 && n < N) hone_tail_near(p, (unsigned)n);
 }
 
-#if !NORMED
 HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
 {
     const unsigned group = threadIdx.x / 128;
@@ -472,4 +461,3 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
     if (CLUSTER > 1) hone_cluster_sync();      // no block may leave while others copy to it and arrive at its barriers
     else if (CONSUMERS == 3) __syncthreads();  // for the compiler alone: with two exits it spills (NVRTC 13.0)
 }
-#endif

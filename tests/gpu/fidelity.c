@@ -196,8 +196,8 @@ out:
     return status;
 }
 
-// What CUPTI says of the same kernel inside a replayed graph, for a reader who wonders.
-static hone_status trace_nodes(hone_runnable *runnable, bench *t, void *workspace)
+// What CUPTI says of the same kernel as a node of a replayed graph; left alone for runs of several kernels.
+static hone_status trace_nodes(hone_runnable *runnable, bench *t, void *workspace, double *ns)
 {
     enum { NODES = 32 };
     hone_trace_entry *entries = NULL;
@@ -212,8 +212,8 @@ static hone_status trace_nodes(hone_runnable *runnable, bench *t, void *workspac
     }
     for (size_t k = 0; k < n; k++) own[k] = (double)(entries[k].end_ns - entries[k].start_ns);
     for (size_t k = 1; k < n; k++) gaps[k - 1] = (double)(entries[k].start_ns - entries[k - 1].end_ns);
-    hone_json_real(&json, "in_graph_ns", hone_stats_median(own, NODES));
-    hone_json_real(&json, "in_graph_gap_ns", hone_stats_median(gaps, NODES - 1));
+    *ns = hone_stats_median(own, NODES);
+    hone_json_real(&json, "node_gap_ns", hone_stats_median(gaps, NODES - 1));
 out:
     hone_free(entries);
     return status;
@@ -221,14 +221,16 @@ out:
 
 static hone_status compare_with_graph(hone_runnable *runnable, bench *t, void *workspace, double slope_ns)
 {
-    double warm;
+    double warm, node;
     hone_status status;
     HONE_TRY(measure(runnable, t, workspace, false, &warm));
-    HONE_TRY(trace_nodes(runnable, t, workspace));
-    double ratio = warm / (slope_ns - gap_ns);
+    node = warm;
+    HONE_TRY(trace_nodes(runnable, t, workspace, &node));
+    double ratio = node / (slope_ns - gap_ns);
     compared += warm >= FLOOR_NS;
     apart += warm >= FLOOR_NS && !(ratio > 0.97 && ratio < 1.03);
     hone_json_real(&json, "warm_ns", warm);
+    hone_json_real(&json, "node_ns", node);
     hone_json_real(&json, "slope_ns", slope_ns);
     hone_json_real(&json, "ratio", ratio);
 out:

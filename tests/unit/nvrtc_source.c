@@ -399,7 +399,7 @@ typedef struct task {
     char why[512];
 } task;
 
-enum { TASKS = 30 };
+enum { TASKS = 29 };
 
 static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1 | add a=$0 b=f16:1x56x56x64:nhwc | relu x=$1", .kernel = "conv_tile"},
@@ -423,8 +423,6 @@ static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "conv x=f32:1x3x224x224 w=f32:64x3x7x7 b=f32:64 stride=2 pad=3 | relu x=$0 out=f16:nhwc math=tf32", .kernel = "conv_planes"},
     {.arch = "sm_90", .text = "layernorm x=f16:1x197x768 scale=f16:768 b=f16:768 axis=2 epsilon=1e-06 | matmul a=$0 b=f16:768x3072 | add a=$1 b=f16:3072 | gelu x=$2",
      .kernel = "gemm_normed"},
-    {.arch = "sm_90", .text = "layernorm x=f16:1x197x768 scale=f16:768 b=f16:768 axis=2 epsilon=1e-06 | matmul a=$0 b=f16:768x2304 | add a=$1 b=f16:2304",
-     .kernel = "gemm_normed_tma"},
     {.arch = "sm_90", .text = "matmul a=f16:1x128x768 b=f16:768x768 | add a=$0 b=f16:768 | add a=$1 b=f16:1x128x768 | layernorm x=$2 scale=f16:768 b=f16:768 axis=2",
      .kernel = "gemm_ended"},
     {.arch = "sm_90", .text = "reduce x=f16:1x160x160x96:nhwc kind=mean axes=2,3", .kernel = "reduce_split"},
