@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What was measured inside a network chooses among its tactics: of this network only, where it is decisive, and never the fusions.
+// What was measured inside a network chooses among its tactics: of this network only, where it is decisive, and never the fusions. And
+// databases that were merged in any order make the same file.
 #include "tests/unit/graph_maker.h"
+
+#include "base/file.h"
 
 enum { SAMPLES = 9 };
 
@@ -135,9 +138,79 @@ static void modes_are_of_network_device_and_precisions(void **state)
     assert_string_not_equal(a, b);
 }
 
+// ---- one memory, one plan
+
+enum { DATABASES = 20, ORDERS = 200, KEPT_OF_8 = 3 };
+
+// The file of the plan that is built from a store.
+static void build_file(const stage *s, hone_store *store, char **data, size_t *size_bytes)
+{
+    char folder[256], path[300];
+    assert_non_null(unit_folder(folder));
+    snprintf(path, sizeof path, "%s/plan", folder);
+    hone_plan *plan = maker_build(s->m.graph, store, s->device, "fp32", 1);
+    OK(hone_plan_save(plan, path));
+    OK(hone_file_read(path, 1 << 24, data, size_bytes));
+    hone_plan_free(plan);
+}
+
+// All parts in the order of `seed`, every other time followed by one that was merged before.
+static hone_store *merge_in_order(hone_store *const *parts, uint64_t seed)
+{
+    hone_store *all;
+    int64_t added;
+    int turns[DATABASES];
+    OK(hone_store_open_memory("merged", &all));
+    OK(hone_schema_open(all));
+    for (int i = 0; i < DATABASES; i++) {
+        int other = (int)(hone_rng_bits(seed, 1, (uint64_t)i) % (uint32_t)(i + 1));
+        turns[i] = turns[other];
+        turns[other] = i;
+    }
+    for (int i = 0; i < DATABASES; i++) {
+        OK(hone_store_merge(all, parts[turns[i]], &added));
+        if (i % 2) OK(hone_store_merge(all, parts[turns[hone_rng_bits(seed, 2, (uint64_t)i) % (uint32_t)(i + 1)]], &added));
+    }
+    return all;
+}
+
+static void merged_in_any_order_it_builds_one_plan(void **state)
+{
+    stage s;
+    hone_store *parts[DATABASES];
+    char *wanted = NULL;
+    size_t wanted_bytes = 0;
+    (void)state;
+    open_stage(&s);
+    for (int i = 0; i < DATABASES; i++) parts[i] = maker_store(s.m.graph, s.device, "fp32", 100 + (uint64_t)i, KEPT_OF_8, NULL);
+    for (int order = 0; order < unit_share(ORDERS); order++) {
+        char *got;
+        size_t got_bytes;
+        hone_store *all = merge_in_order(parts, 1000 + (uint64_t)order);
+        build_file(&s, all, &got, &got_bytes);
+        hone_store_close(all);
+        if (wanted) assert_int_equal(got_bytes, wanted_bytes);
+        if (wanted) assert_memory_equal(got, wanted, wanted_bytes);
+        hone_free(wanted);
+        wanted = got;
+        wanted_bytes = got_bytes;
+    }
+    for (int i = 0; i < DATABASES; i++) {              // no part alone decides it
+        char *got;
+        size_t got_bytes;
+        build_file(&s, parts[i], &got, &got_bytes);
+        assert_true(got_bytes != wanted_bytes || memcmp(got, wanted, got_bytes) != 0);
+        hone_free(got);
+        hone_store_close(parts[i]);
+    }
+    hone_free(wanted);
+    close_stage(&s);
+}
+
 int test_engine_network(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(merged_in_any_order_it_builds_one_plan),
         cmocka_unit_test(the_network_decides_among_tactics), cmocka_unit_test(pins_name_problems),
         cmocka_unit_test(modes_are_of_network_device_and_precisions),
     };
