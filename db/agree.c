@@ -254,7 +254,7 @@ bool hone_evidence_is_outvoted(const hone_evidence_list *list, const hone_eviden
         bool failed = hone_evidence_is_bad(at->row.verdict);
         if (failed && !at->remote) return false;
         if (failed) against += is_first_of_writer(list, i, true);
-        else if (at->row.verdict == HONE_VERDICT_OK && !failed_too(list, at)) in_favour += is_first_of_writer(list, i, false);
+        else if (at->row.verdict == HONE_VERDICT_OK && !failed_too(list, at)) in_favour += is_first_of_writer(list, i, false) * (at->remote ? 1 : 2);
     }
     return in_favour >= 2 && in_favour > against;
 }

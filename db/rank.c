@@ -10,7 +10,8 @@
 //  3. Within a kind, all within 0.5% of the fastest are one group, in which the smaller workspace and then the lexically smaller
 //     spelling is first; behind it the others by time. One threshold from one point keeps the order transitive,
 //     which "their intervals overlap" is not.
-//  4. A tactic with a wrong, crash, unstable or timeout verdict no later ok has lifted is left out, unless more writers saw it work.
+//  4. A tactic with a wrong, crash, unstable or timeout verdict no later ok has lifted is left out, unless more writers saw it work, or the owner did
+//     and only one other saw it fail.
 #include "db/rank_priv.h"
 
 #include <math.h>

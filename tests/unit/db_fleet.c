@@ -337,6 +337,24 @@ static void one_stranger_s_crash_does_not_outvote_two_who_saw_it_work(void **sta
     hone_store_close(store);
 }
 
+static void what_the_owner_saw_work_takes_two_to_refute(void **state)
+{
+    (void)state;
+    hone_store *store = in_memory();
+    hone_key owner = key_of(9), a = key_of(1), b = key_of(2);
+    OK(hone_store_own(store, &owner, false));
+    hone_id own = run_of(store, owner.writer, 1), first = run_of(store, a.writer, 2), second = run_of(store, b.writer, 3);
+    put(store, &own, GEMM, "x@1", 20000, HONE_VERDICT_OK);
+    put(store, &own, GEMM, "y@1", 22000, HONE_VERDICT_OK);
+    put(store, &first, GEMM, "x@1", 0, HONE_VERDICT_WRONG);
+    expect_order(store, GEMM, "x@1 y@1");
+    assert_false(is_bad(store, "x@1"));
+    put(store, &second, GEMM, "x@1", 0, HONE_VERDICT_CRASH);
+    expect_order(store, GEMM, "y@1");
+    assert_true(is_bad(store, "x@1"));
+    hone_store_close(store);
+}
+
 // ---- rulings
 
 static void a_suspended_writer_leaves_selection_not_history(void **state)
@@ -548,6 +566,7 @@ int test_db_fleet(void)
         cmocka_unit_test(one_writer_is_taken_at_its_word), cmocka_unit_test(what_is_too_good_waits_for_a_second_or_a_ruling),
         cmocka_unit_test(no_time_beats_the_roofline), cmocka_unit_test(one_writer_has_one_voice),
         cmocka_unit_test(the_ledger_of_bad_tactics_travels), cmocka_unit_test(one_stranger_s_crash_does_not_outvote_two_who_saw_it_work),
+        cmocka_unit_test(what_the_owner_saw_work_takes_two_to_refute),
         cmocka_unit_test(a_suspended_writer_leaves_selection_not_history), cmocka_unit_test(rulings_merge_like_evidence),
         cmocka_unit_test(rulings_reach_the_layers_below), cmocka_unit_test(a_tenth_of_poison_costs_little),
         cmocka_unit_test(a_stranger_s_junk_changes_nothing),

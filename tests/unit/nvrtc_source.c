@@ -358,7 +358,7 @@ static void large_blocks_start_early_and_apart(void **state)
     };
     spy s;
     char x[8], out[8];
-    void *operands[] = {x, x}, *outputs[] = {out};
+    void *operands[] = {x, x, x}, *outputs[] = {out};
     (void)state;
     set_target("sm_90");
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
