@@ -590,13 +590,8 @@ static hone_status make_db(conform *c)
 
 static void drop_db(const conform *c)
 {
-    static const char *const endings[] = {"", "-journal", "-wal", "-shm"};
-    char path[320];
     if (!c->db_folder[0]) return;
-    for (size_t k = 0; k < sizeof endings / sizeof *endings; k++) {
-        snprintf(path, sizeof path, "%s%s", c->db, endings[k]);
-        unlink(path);
-    }
+    hone_store_remove(c->db);
     rmdir(c->db_folder);
 }
 

@@ -186,13 +186,9 @@ out:
 // A finished shard leaves nothing on the machine that it borrowed.
 static void close_database(request *asked, bool is_done)
 {
-    char journal[HONE_SWEEP_PATH + 16];
     hone_store_close(asked->store);
     asked->store = NULL;
-    if (!asked->apart || !is_done || asked->publishing != HONE_OK) return;
-    snprintf(journal, sizeof journal, "%s-journal", asked->path);
-    unlink(asked->path);
-    unlink(journal);
+    if (asked->apart && is_done && asked->publishing == HONE_OK) hone_store_remove(asked->path);
 }
 
 // ---- tuning it

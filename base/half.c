@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/half.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/half_priv.h"
@@ -66,10 +67,12 @@ static float clamp(float value, float most)
     return value < -most ? -most : value;      // NaN passes through
 }
 
+static bool has_eights(void) { return __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx2"); }
+
 void hone_f16_widen(const void *halves, float *to, size_t count)
 {
     const unsigned char *from = halves;
-    size_t done = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx2") ? hone_f16_widen_avx2(from, to, count) : 0;
+    size_t done = has_eights() ? hone_f16_widen_avx2(from, to, count) : 0;
     for (; done < count; done++) {
         uint16_t bits;
         memcpy(&bits, from + done * sizeof bits, sizeof bits);
@@ -80,7 +83,7 @@ void hone_f16_widen(const void *halves, float *to, size_t count)
 void hone_f16_saturate(const void *floats, uint16_t *to, size_t count)
 {
     const unsigned char *from = floats;
-    size_t done = __builtin_cpu_supports("f16c") && __builtin_cpu_supports("avx2") ? hone_f16_saturate_avx2(from, to, count) : 0;
+    size_t done = has_eights() ? hone_f16_saturate_avx2(from, to, count) : 0;
     for (; done < count; done++) {
         float value;
         memcpy(&value, from + done * sizeof value, sizeof value);

@@ -12,6 +12,7 @@ enum { HONE_SCHEMA_TRUST = 3 };        // the schema version that has standing, 
 // rulings, or something that rulings speak of.
 hone_status hone_batch_put_rows(hone_store *store, const void *blob, size_t size_bytes, int64_t *added, bool *ruled);
 hone_status hone_batch_put_trusted(hone_store *store, const void *blob, size_t size_bytes, int64_t *added);    // and what rulings make of it
+hone_status hone_batch_find(hone_store *store, const hone_id *id, bool *found);      // whether it was put
 // Makes a row's signature, its last value, and its id, and puts it.
 hone_status hone_signed_put(hone_store *store, const hone_key *key, int fact, hone_row *row);
 hone_status hone_quarantine_remove(hone_store *store, const hone_id *id);

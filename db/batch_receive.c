@@ -219,6 +219,17 @@ static hone_status any_ruled(putting *to)
     return status;
 }
 
+hone_status hone_batch_find(hone_store *store, const hone_id *id, bool *found)
+{
+    sqlite3_stmt *find;
+    hone_status status = hone_store_prepare(store, "SELECT 1 FROM batch WHERE id = ?", &find);
+    if (status != HONE_OK) return status;
+    sqlite3_bind_blob(find, 1, id, sizeof *id, SQLITE_STATIC);
+    status = hone_store_step(store, find, found);
+    sqlite3_reset(find);
+    return status;
+}
+
 hone_status hone_batch_put_rows(hone_store *store, const void *blob, size_t size_bytes, int64_t *added, bool *ruled)
 {
     putting to = {.store = store};

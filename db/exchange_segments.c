@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "db/batch_priv.h"
 #include "db/exchange_priv.h"
 #include "db/store_priv.h"
 
@@ -90,17 +91,6 @@ hone_status hone_push_segments(hone_store *store, hone_remote *remote, hone_exch
 
 // ---- pull
 
-static hone_status is_here(hone_store *store, const hone_id *id, bool *here)
-{
-    sqlite3_stmt *find;
-    hone_status status = hone_store_prepare(store, "SELECT 1 FROM batch WHERE id = ?", &find);
-    if (status != HONE_OK) return status;
-    sqlite3_bind_blob(find, 1, id, sizeof *id, SQLITE_STATIC);
-    status = hone_store_step(store, find, here);
-    sqlite3_reset(find);
-    return status;
-}
-
 // A segment that does not hold the batch it is named after is nobody's work but an attacker's or a broken disk's.
 static hone_status open_segment(hone_remote *remote, const hone_id *wanted, hone_batch **batch)
 {
@@ -126,7 +116,7 @@ static hone_status fold(hone_store *store, hone_remote *remote, const hone_id *n
     int64_t added = 0;
     bool here;
     hone_status status;
-    HONE_TRY(is_here(store, name, &here));
+    HONE_TRY(hone_batch_find(store, name, &here));
     if (here) goto out;
     HONE_TRY(open_segment(remote, name, &batch));
     HONE_TRY(hone_batch_put(store, batch, NULL, &fate, &added));

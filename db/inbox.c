@@ -141,17 +141,6 @@ typedef struct folding {
     size_t damaged_at;
 } folding;
 
-static hone_status is_put(hone_store *store, const hone_id *id, bool *put)
-{
-    sqlite3_stmt *find;
-    hone_status status = hone_store_prepare(store, "SELECT 1 FROM batch WHERE id = ?", &find);
-    if (status != HONE_OK) return status;
-    sqlite3_bind_blob(find, 1, id, sizeof *id, SQLITE_STATIC);
-    status = hone_store_step(store, find, put);
-    sqlite3_reset(find);
-    return status;
-}
-
 static hone_status examine(const void *blob, size_t size_bytes)
 {
     hone_batch *batch;
@@ -166,7 +155,7 @@ static hone_status put_batch(folding *to, const hone_id *id, const void *blob, s
 {
     int64_t added = 0;
     bool put;
-    hone_status status = is_put(to->store, id, &put);
+    hone_status status = hone_batch_find(to->store, id, &put);
     if (status == HONE_OK && !put && to->examines) status = examine(blob, size_bytes);
     if (status == HONE_OK && !put) status = hone_batch_put_trusted(to->store, blob, size_bytes, &added);
     to->added += added;

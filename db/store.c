@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -434,6 +435,14 @@ void hone_store_close(hone_store *store)
     hone_free(store->path);
     hone_free(store->file);
     hone_free(store);
+}
+
+void hone_store_remove(const char *path)
+{
+    static const char *const endings[] = {"", "-journal", "-wal", "-shm"};
+    char file[PATH_MAX];
+    for (size_t k = 0; k < sizeof endings / sizeof *endings; k++)
+        if (snprintf(file, sizeof file, "%s%s", path, endings[k]) < (int)sizeof file) unlink(file);
 }
 
 const char *hone_store_path(const hone_store *store) { return store->path; }

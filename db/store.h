@@ -28,6 +28,7 @@ hone_status hone_store_follow(hone_store *store, bool *changed);
 // Puts `under` below store: queries ask store first, then under. Takes ownership of under.
 void hone_store_layer(hone_store *store, hone_store *under);
 void hone_store_close(hone_store *store);              // NULL is legal
+void hone_store_remove(const char *path);              // a database that nobody has open, and what SQLite left beside it
 const char *hone_store_path(const hone_store *store);  // borrowed
 const char *hone_store_journal(const hone_store *store);   // "truncate", "wal", "memory": what is in force
 const char *hone_store_journal_reason(const hone_store *store);   // one sentence naming SQLite's version

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
 {
-    char path[256], journal[264];
+    char path[256];
     const char *folder = getenv("TMPDIR");
     asking a = {0};
     hone_id id;
@@ -79,8 +79,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
         hone_store_check(a.store, NULL);
         hone_store_close(a.store);
     }
-    snprintf(journal, sizeof journal, "%s-journal", path);
-    unlink(journal);
-    unlink(path);
+    hone_store_remove(path);
     return 0;
 }

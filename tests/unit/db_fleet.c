@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "db/batch_priv.h"
 #include "db/ruling.h"
+#include "tests/unit/merge_orders.h"
 
 static char folder[256];
 
@@ -136,20 +137,7 @@ static void merged_in_any_order_it_is_one_memory(void **state)
     for (uint64_t row = 0; row < ROWS; row++)
         for (uint64_t copy = 0; copy < 1 + row % 3; copy++) put_random(parts[hone_rng_bits(5, 2 + copy, row) % DATABASES], row);
     for (int order = 0; order < unit_share(ORDERS); order++) {
-        hone_store *all = in_memory();
-        int64_t added;
-        int turns[DATABASES];
-        for (int i = 0; i < DATABASES; i++) turns[i] = i;
-        for (int i = DATABASES; i > 1; i--) {
-            uint32_t other = hone_rng_bits(6, (uint64_t)order, (uint64_t)i) % (uint32_t)i;
-            int kept = turns[i - 1];
-            turns[i - 1] = turns[other];
-            turns[other] = kept;
-        }
-        for (int i = 0; i < DATABASES; i++) {
-            OK(hone_store_merge(all, parts[turns[i]], &added));
-            if (i % 2) OK(hone_store_merge(all, parts[turns[hone_rng_bits(7, (uint64_t)order, (uint64_t)i) % (uint32_t)(i + 1)]], &added));
-        }
+        hone_store *all = merge_in_order(parts, DATABASES, (uint64_t)order);
         char *dump = fixture_dump(all, 0), *plan = plan_of(all);
         if (wanted_dump) {
             assert_string_equal(dump, wanted_dump);

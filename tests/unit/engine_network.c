@@ -4,6 +4,7 @@
 #include "tests/unit/graph_maker.h"
 
 #include "base/file.h"
+#include "tests/unit/merge_orders.h"
 
 enum { SAMPLES = 9 };
 
@@ -154,26 +155,6 @@ static void build_file(const stage *s, hone_store *store, char **data, size_t *s
     hone_plan_free(plan);
 }
 
-// All parts in the order of `seed`, every other time followed by one that was merged before.
-static hone_store *merge_in_order(hone_store *const *parts, uint64_t seed)
-{
-    hone_store *all;
-    int64_t added;
-    int turns[DATABASES];
-    OK(hone_store_open_memory("merged", &all));
-    OK(hone_schema_open(all));
-    for (int i = 0; i < DATABASES; i++) {
-        int other = (int)(hone_rng_bits(seed, 1, (uint64_t)i) % (uint32_t)(i + 1));
-        turns[i] = turns[other];
-        turns[other] = i;
-    }
-    for (int i = 0; i < DATABASES; i++) {
-        OK(hone_store_merge(all, parts[turns[i]], &added));
-        if (i % 2) OK(hone_store_merge(all, parts[turns[hone_rng_bits(seed, 2, (uint64_t)i) % (uint32_t)(i + 1)]], &added));
-    }
-    return all;
-}
-
 static void merged_in_any_order_it_builds_one_plan(void **state)
 {
     stage s;
@@ -186,7 +167,7 @@ static void merged_in_any_order_it_builds_one_plan(void **state)
     for (int order = 0; order < unit_share(ORDERS); order++) {
         char *got;
         size_t got_bytes;
-        hone_store *all = merge_in_order(parts, 1000 + (uint64_t)order);
+        hone_store *all = merge_in_order(parts, DATABASES, (uint64_t)order);
         build_file(&s, all, &got, &got_bytes);
         hone_store_close(all);
         if (wanted) assert_int_equal(got_bytes, wanted_bytes);
