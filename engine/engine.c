@@ -197,6 +197,51 @@ static hone_status upload(hone_engine *engine)
     return status == HONE_OK ? device->api->sync(device, NULL) : hone_fail_in(status, "weights of %s", plan->network);
 }
 
+// ---- scratch memory
+
+static hone_status make_scratch(hone_engine *engine, hone_stream *stream, hone_scratch **scratch)
+{
+    hone_scratch *made = hone_calloc(1, sizeof *made);
+    if (!made) return HONE_NO_MEMORY;
+    hone_status status = engine->device->api->alloc(engine->device, (size_t)(engine->plan->arena_bytes > 0 ? engine->plan->arena_bytes : ALIGN), &made->memory);
+    if (status != HONE_OK) {
+        hone_free(made);
+        return status;
+    }
+    made->stream = stream;
+    made->next = engine->scratches;
+    *scratch = engine->scratches = made;
+    return HONE_OK;
+}
+
+hone_status hone_scratch_take(hone_engine *engine, hone_stream *stream, hone_scratch **scratch)
+{
+    hone_status status = HONE_OK;
+    pthread_mutex_lock(&engine->lock);
+    *scratch = engine->scratches;
+    while (*scratch && (*scratch)->stream != stream) *scratch = (*scratch)->next;
+    if (!*scratch) status = make_scratch(engine, stream, scratch);
+    if (status == HONE_OK) (*scratch)->slots++;
+    pthread_mutex_unlock(&engine->lock);
+    return status;
+}
+
+void hone_scratch_give(hone_engine *engine, hone_scratch *scratch)
+{
+    if (!scratch) return;
+    pthread_mutex_lock(&engine->lock);
+    const bool last = --scratch->slots == 0;
+    hone_scratch **at = &engine->scratches;
+    while (*at != scratch) at = &(*at)->next;
+    if (last) *at = scratch->next;
+    pthread_mutex_unlock(&engine->lock);
+    if (!last) return;
+    engine->device->api->free(engine->device, scratch->memory);
+    hone_free(scratch);
+}
+
+// ---- making
+
 hone_status hone_engine_new(const hone_plan *plan, hone_device *device, bool allow_other_versions, hone_engine **engine)
 {
     hone_status status = HONE_NO_MEMORY;
@@ -204,6 +249,7 @@ hone_status hone_engine_new(const hone_plan *plan, hone_device *device, bool all
     if (!made) return status;
     made->plan = plan;
     made->device = device;
+    pthread_mutex_init(&made->lock, NULL);
     made->weight_at = hone_calloc((size_t)plan->n_weights + 1, sizeof *made->weight_at);
     made->alike = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->alike);
     made->runnables = hone_calloc((size_t)plan->n_steps + 1, sizeof(hone_runnable *));
@@ -229,5 +275,6 @@ void hone_engine_free(hone_engine *engine)
     hone_free(engine->runnables);
     hone_free(engine->alike);
     hone_free(engine->weight_at);
+    pthread_mutex_destroy(&engine->lock);
     hone_free(engine);
 }

@@ -21,7 +21,7 @@ static hone_stream *stream_of(const hone_exec *exec, int step)
 static void *slot_memory(const hone_exec *exec, const hone_slot *slot)
 {
     if (slot->kind == HONE_SLOT_WEIGHT) return (char *)exec->engine->weights + exec->engine->weight_at[slot->index];
-    return exec->arena + exec->buffer_at[slot->index];
+    return exec->buffers[slot->index];
 }
 
 static hone_runnable *runnable_of(const hone_exec *exec, int step)
@@ -119,14 +119,13 @@ hone_status hone_exec_set_input(hone_exec *exec, int port, const void *data, siz
     hone_device *device = exec->engine->device;
     hone_status status = check_port(plan->inputs, plan->n_inputs, port, size_bytes);
     if (status != HONE_OK) return status;
-    return device->api->copy(device, exec->streams[0], exec->arena + exec->buffer_at[plan->inputs[port].buffer], data, size_bytes,
-                             HONE_COPY_IN);
+    return device->api->copy(device, exec->streams[0], exec->buffers[plan->inputs[port].buffer], data, size_bytes, HONE_COPY_IN);
 }
 
 static hone_status copy_out(hone_exec *exec, int buffer, void *data, size_t size_bytes)
 {
     hone_device *device = exec->engine->device;
-    hone_status status = device->api->copy(device, exec->streams[0], data, exec->arena + exec->buffer_at[buffer], size_bytes, HONE_COPY_OUT);
+    hone_status status = device->api->copy(device, exec->streams[0], data, exec->buffers[buffer], size_bytes, HONE_COPY_OUT);
     return status == HONE_OK ? device->api->sync(device, exec->streams[0]) : status;
 }
 
@@ -158,21 +157,77 @@ static int64_t round_up(int64_t size)
     return (size + ALIGN - 1) / ALIGN * ALIGN;
 }
 
-// Where everything lies: as the plan says, or, to keep every value, one behind the other.
-static int64_t place(hone_exec *exec, bool keep)
+// Every value kept: one behind the other, workspaces behind them all. Offsets go to at.
+static int64_t place_apart(hone_exec *exec, int64_t *at)
 {
     const hone_plan *plan = exec->engine->plan;
     int64_t end = 0, workspace = 0;
     for (int b = 0; b < plan->n_buffers; b++) {
         const hone_buffer *buffer = &plan->buffers[b];
-        exec->buffer_at[b] = !keep ? buffer->offset_bytes : buffer->alias >= 0 ? exec->buffer_at[buffer->alias] : end;
-        if (keep && buffer->alias < 0) end += round_up(buffer->size_bytes);
+        at[b] = buffer->alias >= 0 ? at[buffer->alias] : end;
+        if (buffer->alias < 0) end += round_up(buffer->size_bytes);
     }
     for (int s = 0; s < plan->n_steps; s++) {
-        exec->workspace_at[s] = keep ? end : plan->steps[s].workspace_offset_bytes;
+        exec->workspace_at[s] = end;
         if (plan->steps[s].workspace_bytes > workspace) workspace = plan->steps[s].workspace_bytes;
     }
-    return keep ? end + workspace : plan->arena_bytes;
+    return end + workspace;
+}
+
+static int64_t place_as_planned(hone_exec *exec, int64_t *at)
+{
+    const hone_plan *plan = exec->engine->plan;
+    for (int b = 0; b < plan->n_buffers; b++) at[b] = plan->buffers[b].offset_bytes;
+    for (int s = 0; s < plan->n_steps; s++) exec->workspace_at[s] = plan->steps[s].workspace_offset_bytes;
+    return plan->arena_bytes;
+}
+
+static int root_of_port(const hone_plan *plan, int k)
+{
+    return hone_plan_root(plan, k < plan->n_inputs ? plan->inputs[k].buffer : plan->outputs[k - plan->n_inputs].buffer);
+}
+
+// What is seen from outside must outlast the next slot's run in the same scratch.
+static hone_status set_ports_apart(hone_exec *exec)
+{
+    const hone_plan *plan = exec->engine->plan;
+    hone_device *device = exec->engine->device;
+    int64_t bytes = 0;
+    void *memory = NULL;
+    for (int k = 0; k < plan->n_inputs + plan->n_outputs; k++) bytes += round_up(plan->buffers[root_of_port(plan, k)].size_bytes);
+    hone_status status = device->api->alloc(device, (size_t)(bytes > 0 ? bytes : ALIGN), &memory);
+    if (status != HONE_OK) return status;
+    exec->ports = memory;
+    char *end = memory;
+    for (int k = 0; k < plan->n_inputs + plan->n_outputs; k++) {
+        const int root = root_of_port(plan, k);
+        exec->buffers[root] = end;
+        end += round_up(plan->buffers[root].size_bytes);
+    }
+    for (int b = 0; b < plan->n_buffers; b++) exec->buffers[b] = exec->buffers[hone_plan_root(plan, b)];
+    return device->api->fill(device, exec->streams[0], memory, 0, (size_t)(bytes > 0 ? bytes : ALIGN));
+}
+
+// Memory of the slot's own, or on the caller's stream that of all slots there; then where everything lies in it.
+static hone_status lay(hone_exec *exec, bool keep)
+{
+    const hone_plan *plan = exec->engine->plan;
+    hone_device *device = exec->engine->device;
+    hone_status status = HONE_NO_MEMORY;
+    void *arena = NULL;
+    int64_t *at = hone_calloc((size_t)plan->n_buffers + 1, sizeof *at);
+    if (!at) goto out;
+    int64_t bytes = keep ? place_apart(exec, at) : place_as_planned(exec, at);
+    if (bytes <= 0) bytes = ALIGN;
+    if (exec->borrowed) HONE_TRY(hone_scratch_take(exec->engine, exec->streams[0], &exec->scratch));
+    else HONE_TRY(device->api->alloc(device, (size_t)bytes, &arena));
+    exec->arena = exec->scratch ? exec->scratch->memory : arena;
+    HONE_TRY(device->api->fill(device, exec->streams[0], exec->arena, 0, (size_t)bytes));
+    for (int b = 0; b < plan->n_buffers; b++) exec->buffers[b] = exec->arena + at[b];
+    if (exec->scratch) status = set_ports_apart(exec);
+out:
+    hone_free(at);
+    return status;
 }
 
 static hone_status take_event(hone_exec *exec, int *event)
@@ -285,15 +340,10 @@ static hone_status capture(hone_exec *exec)
     return hone_fail_in(inside == HONE_OK ? status : inside, "cannot capture the plan as a graph (--no-graph launches directly)");
 }
 
-static hone_status warm_up(hone_exec *exec, int64_t arena_bytes)
+static hone_status warm_up(hone_exec *exec)
 {
-    hone_device *device = exec->engine->device;
-    hone_status status;
-    HONE_TRY(device->api->fill(device, exec->streams[0], exec->arena, 0, (size_t)arena_bytes));
-    HONE_TRY(enqueue(exec));
-    status = hone_exec_sync(exec);
-out:
-    return status;
+    hone_status status = enqueue(exec);
+    return status == HONE_OK ? hone_exec_sync(exec) : status;
 }
 
 static hone_status make(hone_engine *engine, const hone_exec_options *options, bool keep, hone_exec **exec)
@@ -303,21 +353,18 @@ static hone_status make(hone_engine *engine, const hone_exec_options *options, b
     hone_exec *made = hone_calloc(1, sizeof *made);
     if (!made) return status;
     made->engine = engine;
-    made->buffer_at = hone_calloc((size_t)plan->n_buffers + 1, sizeof *made->buffer_at);
+    made->buffers = hone_calloc((size_t)plan->n_buffers + 1, sizeof *made->buffers);
     made->workspace_at = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->workspace_at);
     made->own = hone_calloc((size_t)plan->n_steps + 1, sizeof(hone_runnable *));
     made->links = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->links);
     made->events = hone_calloc((size_t)plan->n_steps + 1, sizeof *made->events);
     made->held = hone_calloc((size_t)plan->n_steps + HONE_STREAMS_MAX, sizeof *made->held);
-    if (!made->buffer_at || !made->workspace_at || !made->own || !made->links || !made->events || !made->held) goto out;
+    if (!made->buffers || !made->workspace_at || !made->own || !made->links || !made->events || !made->held) goto out;
     HONE_TRY(make_streams(made, options));
-    int64_t arena_bytes = place(made, keep);
-    void *arena = NULL;
-    HONE_TRY(engine->device->api->alloc(engine->device, (size_t)(arena_bytes > 0 ? arena_bytes : ALIGN), &arena));
-    made->arena = arena;
+    HONE_TRY(lay(made, keep));
     HONE_TRY(make_own(made));
     if (!options->no_dependent) link_steps(made);
-    HONE_TRY(warm_up(made, arena_bytes));
+    HONE_TRY(warm_up(made));
     if (!options->no_graph) HONE_TRY(capture(made));
     *exec = made;
     made = NULL;
@@ -345,12 +392,14 @@ void hone_exec_free(hone_exec *exec)
     for (int s = 0; exec->own && s < exec->engine->plan->n_steps; s++) hone_runnable_drop(exec->own[s]);
     for (int k = exec->borrowed; k < exec->n_streams; k++) (void)device->api->stream(device, &exec->streams[k], false);
     for (int k = 0; k < exec->n_held; k++) hone_event_give(exec->engine->events, exec->held[k]);
-    if (exec->arena) device->api->free(device, exec->arena);
+    if (exec->ports) device->api->free(device, exec->ports);
+    if (exec->arena && !exec->scratch) device->api->free(device, exec->arena);
+    hone_scratch_give(exec->engine, exec->scratch);
     hone_free(exec->held);
     hone_free(exec->events);
     hone_free(exec->links);
     hone_free(exec->own);
     hone_free(exec->workspace_at);
-    hone_free(exec->buffer_at);
+    hone_free(exec->buffers);
     hone_free(exec);
 }

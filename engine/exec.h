@@ -26,7 +26,8 @@ typedef struct hone_exec_options {
     int lanes;                 // most streams used; 0: as the plan says. 1, 2 and 4 give bit-identical output
     bool no_graph;             // direct launches instead of a captured graph
     bool no_dependent;         // every step begins when the one before it in its stream has ended
-    hone_stream *stream;       // borrowed: inferences begin and end on it, in order with what others put there; NULL: one of its own
+    hone_stream *stream;       // borrowed: inferences begin and end on it, in order with what others put there; NULL: one of its own. An engine's
+                               // slots on one stream share the memory between their inputs and outputs
 } hone_exec_options;
 
 // options NULL: the defaults. Where the device can, one inference on zeros is run and then captured. Slots of one engine may be made, run

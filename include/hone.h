@@ -51,7 +51,8 @@ typedef struct hone_inference_options {
     size_t struct_bytes;                /* set by the caller: sizeof(hone_inference_options) */
     int lanes;                          /* most streams used; 0: as the plan says */
     int no_graph;                       /* not 0: launches instead of a captured graph */
-    void *stream;                       /* a CUstream of the caller's in the primary context, to run on in order; NULL: one of its own */
+    void *stream;                       /* a CUstream of the caller's in the primary context, to run on in order; NULL: one of its own.
+                                           A network's inferences on one stream share the memory of what lies between inputs and outputs */
 } hone_inference_options;
 
 HONE_API int hone_abi_version(void);

@@ -102,12 +102,37 @@ static void missing_waits_are_found(void **state)
     hone_device_close(device);
 }
 
+// Where all the time is in one step nothing can overlap with it that counts: a chain. Where nothing is known about the times, lanes are used.
+static void lanes_have_to_pay(void **state)
+{
+    (void)state;
+    hone_device *device;
+    int wide = 0;
+    OK(hone_device_open("cpu", &device));
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        maker m;
+        hone_plan *plan = make_plan(&m, device, seed, 4);
+        for (int s = 0; s < plan->n_steps; s++) plan->steps[s].predicted_ns = 0;
+        OK(hone_lanes_assign(plan, 4));
+        wide += plan->lanes > 1;
+        for (int s = 0; s < plan->n_steps; s++) plan->steps[s].predicted_ns = s == 0 ? 1000000 : 100;
+        OK(hone_lanes_assign(plan, 4));
+        assert_int_equal(plan->lanes, 1);
+        for (int s = 0; s < plan->n_steps; s++) assert_int_equal(plan->steps[s].n_waits, 0);
+        hone_plan_free(plan);
+        hone_graph_free(m.graph);
+    }
+    assert_true(wide > 0);
+    hone_device_close(device);
+}
+
 int test_engine_memory(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_buffers_never_overlap),
         cmocka_unit_test(overlaps_are_found),
         cmocka_unit_test(missing_waits_are_found),
+        cmocka_unit_test(lanes_have_to_pay),
     };
     return cmocka_run_group_tests_name("engine_memory", tests, NULL, NULL);
 }
