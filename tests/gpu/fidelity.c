@@ -279,11 +279,12 @@ static void be_round(void)
 {
     process *r = &shared->rounds[now];
     alarm((unsigned)(40 + 20 * most));               // CUPTI may hang when it comes or goes
-    hone_status status = examine_round();
-    if (status) snprintf(r->failed, sizeof r->failed, "%s", hone_error_text());
+    r->status = examine_round();
+    if (r->status) snprintf(r->failed, sizeof r->failed, "%s", hone_error_text());
+    alarm(10);
     clear_round();
     fflush(NULL);
-    _exit(status ? hone_status_exit_code(status) : 0);
+    _exit(0);
 }
 
 static void run_round(void)
@@ -298,9 +299,9 @@ static void run_round(void)
     if (!child) be_round();
     if (child < 0) snprintf(r->failed, sizeof r->failed, "no process could be made");
     else waitpid(child, &how, 0);
-    if (!r->is_done && !*r->failed && WIFSIGNALED(how)) snprintf(r->failed, sizeof r->failed, "ended by signal %d (%s)", WTERMSIG(how), strsignal(WTERMSIG(how)));
+    if (!r->is_done && !*r->failed) snprintf(r->failed, sizeof r->failed, "ended by signal %d", WIFSIGNALED(how) ? WTERMSIG(how) : 0);
     r->seconds = (double)(hone_clock_ns() - begin) / 1e9;
-    fprintf(stderr, "round %d, CUPTI attached to a %s: %.0f s%s%s\n", now, r->attached, r->seconds, *r->failed ? ": " : "", r->failed);
+    fprintf(stderr, "round %d, --detach=%s: %.0f s%s%s\n", now, r->attached, r->seconds, *r->failed ? ": " : "", r->failed);
 }
 
 // Where CUPTI cannot be detached as wished, the round is repeated, and all after it run, in the next safer way.
@@ -311,13 +312,14 @@ static hone_status run_rounds(hone_json *json)
     hone_json_open(json, "given_up", '[');
     for (now = 0; now < shared->n_rounds; now++)
         for (run_round(); !shared->rounds[now].is_done; run_round()) {
-            if (attached == NEVER) {
-                status = hone_fail(HONE_INTERNAL, "round %d: %s", now, shared->rounds[now].failed);
+            const process *r = &shared->rounds[now];
+            if (attached == NEVER || r->status == HONE_NO_DEVICE) {
+                status = hone_fail(r->status ? r->status : HONE_INTERNAL, "round %d: %s", now, r->failed);
                 goto close;
             }
             hone_json_open(json, NULL, '{');
             hone_json_text(json, "attached", attachments[attached++]);
-            hone_json_text(json, "why", shared->rounds[now].failed);
+            hone_json_text(json, "why", r->failed);
             hone_json_close(json, '}');
         }
 close:
@@ -327,9 +329,9 @@ out:
 }
 
 static const char usage[] =
-    "usage: gpu_fidelity [--detach=round|problem|tactic|never] [--passes=3] [DEVICE [TACTICS [ROUNDS]]]\n"
+    "usage: gpu_fidelity [--detach=round|problem|tactic|never] [--no-detach] [--passes=3] [DEVICE [TACTICS [ROUNDS]]]\n"
     "TACTICS (3) of each source and problem; ROUNDS (5) processes, one after another. --detach: CUPTI comes to and leaves a whole round, each problem\n"
-    "or each tactic, or stays. --passes over 1, 64 and 512 nodes for each slope.\n";
+    "or each tactic, or stays (--no-detach). --passes over 1, 64 and 512 nodes for each slope.\n";
 
 static bool read_attachment(const char *word)
 {

@@ -12,7 +12,7 @@
 #include "kernels/tactic.h"
 #include "profiler/stats.h"
 
-enum { ROUNDS_MAX = 15, TRIED_MAX = 128, CODE_MAX = 1 << 16 };
+enum { ROUNDS_MAX = 15, TRIED_MAX = 512, CODE_MAX = 1 << 16 };
 #define FLOOR_NS 10000.0           // kernels of 10 us and more
 
 typedef enum phase { BEFORE, TRACED, AFTER, PHASES } phase;
@@ -42,6 +42,7 @@ typedef struct process {           // one round
     double spacer_ns, spacer_after_ns, empty_slope_ns, empty_ns, seconds;      // after: when CUPTI had gone for the first time
     char attached[8];              // to what CUPTI was attached at a time: "tactic", "problem", "round"; "never": it was not detached
     char device[256], toolchain[512], throttle[96], failed[300];
+    hone_status status;
     bool is_done;
 } process;
 
