@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fence of CUPTI. Kinds stay on once started: switching kernel records off could deadlock before CUDA 13.0 Update 1.
+// Fence of CUPTI. Kinds stay on until it is stopped: switching kernel records off could deadlock before CUDA 13.0 Update 1.
 // Driver and runtime records are asked for only because labels are attached to them.
 #include "kernels/cupti.h"
 
@@ -10,6 +10,7 @@
 #include "kernels/cupti_priv.h"
 
 #define BUFFER_BYTES ((size_t)4 << 20)
+#define STOPS_SAFELY 130001u               // 13.0 Update 1
 #define RECORDS_MAX ((size_t)1 << 24)
 
 static struct {
@@ -18,6 +19,8 @@ static struct {
     int (*subscribe)(void **subscriber, void (*callback)(void *, int, uint32_t, const void *), void *user);
     int (*callbacks)(v_CUpti_BuffersCallbackRequestFunc request, v_CUpti_BuffersCallbackCompleteFunc complete);
     int (*enable)(int kind);
+    int (*disable)(int kind);
+    int (*finalize)(void);
     int (*flush)(uint32_t flags);
     int (*next)(uint8_t *buffer, size_t valid, v_CUpti_Activity **record);
     int (*dropped)(void *context, uint32_t stream, size_t *dropped);
@@ -33,6 +36,8 @@ static const hone_dl_symbol symbols[] = {
     {"cuptiSubscribe", &cupti.subscribe, 0},
     {"cuptiActivityRegisterCallbacks", &cupti.callbacks, 0},
     {"cuptiActivityEnable", &cupti.enable, 0},
+    {"cuptiActivityDisable", &cupti.disable, 0},
+    {"cuptiFinalize", &cupti.finalize, 0},
     {"cuptiActivityFlushAll", &cupti.flush, 0},
     {"cuptiActivityGetNextRecord", &cupti.next, 0},
     {"cuptiActivityGetNumDroppedRecords", &cupti.dropped, 0},
@@ -174,9 +179,33 @@ out:
     return status;
 }
 
+static hone_status stop(void)
+{
+    uint32_t number = 0;
+    hone_status status = HONE_OK;
+    if (cupti.version(&number) || number < STOPS_SAFELY)
+        return hone_fail(HONE_DECLINED, "CUPTI %u may hang when it is stopped: that needs the one of CUDA 13.0 Update 1", number);
+    HONE_TRY(check(cupti.flush(V_CUPTI_ACTIVITY_FLAG_FLUSH_FORCED), "cannot flush records"));
+    for (size_t i = 0; i < KINDS; i++) HONE_TRY(check(cupti.disable((int)kinds[i].kind), "cannot switch its records off"));
+    HONE_TRY(check(cupti.finalize(), "cannot leave the process"));
+out:
+    return status;
+}
+
+static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
+
+hone_status hone_cupti_stop(void)
+{
+    hone_status status = HONE_OK;
+    pthread_mutex_lock(&once);
+    if (state.tried && !state.status) status = stop();
+    if (!status) state.tried = false;
+    pthread_mutex_unlock(&once);
+    return status;
+}
+
 hone_status hone_cupti_start(void)
 {
-    static pthread_mutex_t once = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&once);
     if (!state.tried) {
         state.status = start();

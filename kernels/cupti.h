@@ -22,9 +22,12 @@ typedef struct hone_activity {
     unsigned grid[3], block[3];
 } hone_activity;
 
-// Opens CUPTI and switches its records on for the rest of the process; cheap after the first call.
+// Opens CUPTI and switches its records on until it is stopped; cheap after the first call.
 // HONE_DECLINED with the reason (no library, another client, no permission).
 hone_status hone_cupti_start(void);
+// CUPTI leaves the process, whose kernels run unobserved from then on; start brings it back. The GPU is idle then, nobody is between begin
+// and end, and no captured graph lives on. HONE_DECLINED where CUPTI may hang at that (before CUDA 13.0 Update 1).
+hone_status hone_cupti_stop(void);
 
 hone_status hone_cupti_push(uint64_t label);      // label >= 1, for the calling thread
 hone_status hone_cupti_pop(void);

@@ -30,25 +30,38 @@ static inline void clear_bench(hone_device *device, bench *t)
     }
 }
 
-static inline hone_status make_bench(hone_device *device, bench *t, const char *text)
+// Operands and reference, on the host alone: for whoever forks before a device is opened.
+static inline hone_status draw_bench(bench *t, const char *text)
 {
     int threads = hone_cpu_count();
     hone_status status = hone_problem_parse(text, &t->problem);
+    for (int k = 0; k < t->problem.n_operands && !status; k++)
+        status = hone_problem_draw(&t->problem, k, 42 + (uint64_t)k, &t->inputs[k], threads);
+    return status ? status : hone_problem_reference(&t->problem, t->inputs, t->want, threads);
+}
+
+static inline hone_status lay_bench(hone_device *device, bench *t)
+{
+    hone_status status = HONE_OK;
     for (int k = 0; k < t->problem.n_operands && !status; k++) {
         size_t size = hone_tensor_size(&t->problem.operands[k]);
         void *packed = hone_alloc(size);
-        status = hone_problem_draw(&t->problem, k, 42 + (uint64_t)k, &t->inputs[k], threads);
-        if (!status) hone_array_pack(&t->inputs[k], &t->problem.operands[k], packed, false, threads);
-        if (!status) status = device->api->alloc(device, size, &t->operands[k]);
+        hone_array_pack(&t->inputs[k], &t->problem.operands[k], packed, false, hone_cpu_count());
+        status = device->api->alloc(device, size, &t->operands[k]);
         if (!status) status = device->api->copy(device, NULL, t->operands[k], packed, size, HONE_COPY_IN);
         if (!status) status = device->api->sync(device, NULL);
         hone_free(packed);
     }
-    if (!status) status = hone_problem_reference(&t->problem, t->inputs, t->want, threads);
     if (!status) status = device->api->alloc(device, hone_tensor_size(&t->problem.out[0]), &t->outputs[0]);
     t->operand_set[0] = t->operands;
     t->output_set[0] = t->outputs;
     return status;
+}
+
+static inline hone_status make_bench(hone_device *device, bench *t, const char *text)
+{
+    hone_status status = draw_bench(t, text);
+    return status ? status : lay_bench(device, t);
 }
 
 static inline hone_status compare_output(hone_device *device, bench *t, double *error)

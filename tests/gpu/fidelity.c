@@ -1,29 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // How far the GPU's times can be trusted. For tactics of 10 us and more: CUPTI's time against the slope of graph replays over 1, 64 and
 // 512 nodes less the gap per node (within 3%), and a tactic against itself, measured in turn as the race measures its last
-// (within 1% in 95 of 100 pairs). All replays are timed first, before CUPTI starts, which would stamp every node; then the very same
-// runnables with the very same buffers are timed by CUPTI: where buffers lie in the L2 alone makes a convolution 7% slower or faster (H100).
+// (within 1% in 95 of 100 pairs).
 //
-// Behind each node stands a short kernel that only waits, launched in the ordinary way, and the slope of such kernels alone is taken off: a
-// tactic that may start before the kernel ahead of it has ended would otherwise overlap with its own next run, which no single launch can.
-// The gap is that slope of a kernel that does nothing, less its own time by CUPTI.
+// CUPTI, once there, stamps every node and slows the replays, so those are timed before it comes and again after it went (where it can be made
+// to go), and its time of a run inside the replayed graph stands against the mean of both. Rounds are processes of their own, with buffers
+// and code in other places, which alone make a convolution 7% slower or faster (H100); the middle ratio of all rounds counts (fidelity.h).
 //
 // What is left on Hopper is CUPTI's stamp at the end of every block, which holds up the block after it: kernels of many short blocks seem a few
 // hundredths longer than they are.
-// One JSON object on stdout, exit 0 when both hold. Arguments: device (cuda), tactics tried of each source and problem (3).
+// One JSON object on stdout, exit 0 when both hold.
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
-#include "base/clock.h"
-#include "base/json.h"
-#include "kernels/nvrtc.h"
-#include "profiler/clocks.h"
-#include "profiler/timer.h"
-#include "tests/gpu/bench.h"
+#include "tests/gpu/fidelity_print.h"
+#include "tests/gpu/fidelity_times.h"
 
-enum { WARM_UP_NS = 150000000, PAIRS = 100, SAMPLES = 25, ROUND = 5, PAIR_SAMPLES = 100, TRIED_MAX = 4096 };
-#define FLOOR_NS 10000.0
+enum { PAIRS = 100 };
 
 static const char *const problems[] = {
     "matmul a=f32:128x768 b=f32:768x3072 | add a=$0 b=f32:3072",
@@ -34,438 +31,350 @@ static const char *const problems[] = {
     "softmax x=f16:128x12x128x128 axis=3",
     "layernorm x=f16:32768x768 scale=f16:768 b=f16:768 axis=1",
 };
-#define PROBLEMS (sizeof problems / sizeof *problems)
+#define PROBLEMS ((int)(sizeof problems / sizeof *problems))
 
-typedef struct tried {             // a tactic, kept from its replays to CUPTI's turn
+// To what CUPTI is attached at a time, each safer than the one before: again and again in one process, once, and never detached.
+static const char *const attachments[] = {"tactic", "problem", "round", "never"};
+enum { TACTIC, PROBLEM, ROUND, NEVER, ATTACHMENTS };
+
+typedef struct ready {             // a tactic that the round at hand can run
     hone_runnable *runnable;       // NULL when it failed
     void *workspace;
-    double slope_ns, error;
-    char tactic[HONE_TACTIC_TEXT], failed[512];
-} tried;
+} ready;
 
-typedef struct field {             // a problem and all tactics that are tried
-    bench bench;
-    tried *tried;
-    size_t n, capacity;
-    char failed[512];
-} field;
+// Of the whole program.
+static const char *device_name = "cuda";
+static int most = 3, attached = ROUND;
+static table *shared;
+static bench benches[PROBLEMS];                 // drawn once; laid on the device by each round
 
-typedef struct waiting {           // a kernel that only waits, in blocks of 128 threads
-    hone_runnable base;
-    unsigned blocks;
-    int64_t clocks;
-    hone_module *module;
-    hone_function *function;
-} waiting;
+// Of the round at hand.
+static int now;
+static ready readies[TRIED_MAX];
 
-static hone_device *device;
-static hone_json json;
-static const hone_timer *timer;
-static field fields[PROBLEMS];
-static waiting spacer = {.blocks = 1, .clocks = 1000}, busy = {.blocks = 132, .clocks = 10000}, empty = {.blocks = 132, .clocks = 0};
-static double spacer_ns, empty_ns, gap_ns;      // the spacer's slope alone, that of the empty kernel with it, the gap
-static int compared, apart, paired, pairs_apart;
+// ---- a round: tactics are listed by the first and prepared by each
 
-static hone_status sample(hone_runnable *runnable, bench *t, void *workspace, bool cold, int n, double *samples)
+typedef struct listing {
+    int problem, left;
+} listing;
+
+static hone_status list_next(void *user, const hone_tactic *tactic)
 {
-    hone_captured *captured = NULL;
-    hone_timing_request request = {.device = device, .runnable = runnable, .operand_sets = t->operand_set, .output_sets = t->output_set,
-                                   .n_sets = 1, .workspace = workspace, .warmups = 2, .samples = n, .cold = cold};
-    hone_status status = HONE_OK;
-    // The kernels of one run follow each other as in a network only inside a graph.
-    if (!cold && runnable->kernels != 1) HONE_TRY(capture_n(runnable, t->operands, t->outputs, workspace, 1, &captured));
-    request.captured = captured;
-    status = hone_timer_measure(timer, &request, samples);
-out:
-    if (captured) device->api->replay(device, NULL, captured, true);
-    return status;
+    listing *l = user;
+    if (shared->n == TRIED_MAX) return HONE_MISS;
+    tried *a = &shared->tried[shared->n++];
+    a->problem = l->problem;
+    hone_tactic_print(tactic, a->tactic);
+    return --l->left > 0 ? HONE_OK : HONE_MISS;      // MISS: enough seen
 }
 
-static hone_status measure(hone_runnable *runnable, bench *t, void *workspace, bool cold, double *ns)
+static void list_all(void)
 {
-    double samples[SAMPLES];
-    hone_status status = sample(runnable, t, workspace, cold, SAMPLES, samples);
-    *ns = status ? 0 : hone_stats_median(samples, SAMPLES);
-    return status;
+    shared->n = 0;
+    for (int k = 0; k < PROBLEMS; k++)
+        for (int s = 0; s < hone_source_count; s++) {
+            const hone_source *source = hone_sources[s];
+            listing l = {k, most};
+            hone_space space = {0};
+            if (!hone_source_serves(source, device->api->kind) || !strcmp(source->name, "ref")) continue;
+            if (!source->space(&benches[k].problem, &device->target, device, &space))
+                (void)hone_space_each(source, &benches[k].problem, &device->target, &space, list_next, &l);
+            hone_space_clear(&space);
+        }
+    shared->is_listed = true;
 }
 
-static hone_status measure_slope(hone_runnable *runnable, void *const *operands, void *const *outputs, void *workspace, double *ns)
+static hone_status compile_tried(tried *a, const hone_source *source, const hone_tactic *tactic, hone_blob *artifact)
 {
-    static const int nodes[3] = {1, 64, 512};
-    double n = 0, t = 0, nn = 0, nt = 0;
-    for (int i = 0; i < 3; i++) {
-        double graph;
-        hone_status status = time_graph(runnable, operands, outputs, workspace, nodes[i], &graph);
-        if (status) return status;
-        n += nodes[i], t += graph, nn += (double)nodes[i] * nodes[i], nt += nodes[i] * graph;
-    }
-    *ns = (3 * nt - n * t) / (3 * nn - n * n);       // least squares
+    hone_status status = source->compile(&benches[a->problem].problem, tactic, &device->target, artifact);
+    if (status || artifact->size_bytes > CODE_MAX) return status;
+    memcpy(a->code, artifact->data, artifact->size_bytes);
+    a->code_bytes = artifact->size_bytes;
     return HONE_OK;
 }
 
-// ---- kernels that wait
-
-static hone_status run_waiting(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
+static hone_status prepare_tried(tried *a, hone_runnable **runnable)
 {
-    waiting *w = (waiting *)runnable;
-    const hone_launch launch = {.grid = {w->blocks, 1, 1}, .block = {128, 1, 1}, .params = &w->clocks, .params_bytes = sizeof w->clocks};
-    (void)operands, (void)outputs, (void)workspace;
-    return device->api->launch(device, stream, w->function, &launch);
-}
-
-static const hone_runnable_api waiting_api = {.run = run_waiting};
-
-// Each has machine code of its own, as a tactic and the spacer behind it have.
-static hone_status load_waiting(waiting *w, const hone_blob *cubin)
-{
-    w->base = (hone_runnable){.api = &waiting_api, .device = device};
-    return device->api->load(device, cubin->data, cubin->size_bytes, "waiting", &w->module, &w->function);
-}
-
-static hone_status load_waits(void)
-{
-    static const char text[] =
-        "extern \"C\" __global__ void waiting(long long clocks) { for (long long t = clock64(); clock64() - t < clocks;) {} }";
-    char option[40];
-    const char *options[] = {option};
-    hone_blob cubin = {0};
-    hone_status status = HONE_OK;
-    snprintf(option, sizeof option, "--gpu-architecture=sm_%d", device->target.cc);
-    HONE_TRY(hone_nvrtc_compile(text, "waiting.cu", options, 1, &cubin));
-    HONE_TRY(load_waiting(&spacer, &cubin));
-    HONE_TRY(load_waiting(&busy, &cubin));
-    HONE_TRY(load_waiting(&empty, &cubin));
-out:
-    hone_free(cubin.data);
-    return status;
-}
-
-typedef struct spaced {            // a runnable with the spacer behind it
-    hone_runnable base;
-    hone_runnable *runnable;
-} spaced;
-
-static hone_status run_spaced(hone_runnable *base, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
-{
-    hone_runnable *runnable = ((spaced *)base)->runnable;
-    hone_status status = runnable->api->run(runnable, stream, operands, outputs, workspace);
-    return status ? status : run_waiting(&spacer.base, stream, NULL, NULL, NULL);
-}
-
-static const hone_runnable_api spaced_api = {.run = run_spaced};
-
-static hone_status measure_node(hone_runnable *runnable, void *const *operands, void *const *outputs, void *workspace, double *ns)
-{
-    spaced pair = {.base = {.api = &spaced_api, .device = device}, .runnable = runnable};
-    hone_status status = measure_slope(&pair.base, operands, outputs, workspace, ns);
-    if (!status) *ns -= spacer_ns;
-    return status;
-}
-
-// Preparing and comparing leave the GPU idle for seconds, and its clocks take a while to come back. Waiting takes little power: a product
-// that fills the tensor cores for as long would itself lower the clocks for what is timed next.
-static hone_status warm_up(void)
-{
-    hone_status status = HONE_OK;
-    for (int64_t begin = hone_clock_ns(); hone_clock_ns() - begin < WARM_UP_NS;) {
-        for (int i = 0; i < 16; i++) HONE_TRY(run_waiting(&busy.base, NULL, NULL, NULL, NULL));
-        HONE_TRY(device->api->sync(device, NULL));
-    }
-out:
-    return status;
-}
-
-// ---- one tactic
-
-static hone_status replay_once(void *user)
-{
-    return device->api->replay(device, NULL, user, false);
-}
-
-static hone_status trace_graph(hone_runnable *runnable, bench *t, void *workspace, int nodes, hone_trace_entry **entries, size_t *n)
-{
-    hone_captured *captured = NULL;
-    hone_status status = HONE_OK;
-    HONE_TRY(capture_n(runnable, t->operands, t->outputs, workspace, nodes, &captured));
-    for (int k = 0; k < 3; k++) {
-        hone_free(*entries);
-        HONE_TRY(hone_trace_kernels(device, NULL, replay_once, captured, entries, n));
-    }
-out:
-    if (captured) device->api->replay(device, NULL, captured, true);
-    return status;
-}
-
-// What CUPTI says of the same kernel as a node of a replayed graph; left alone for runs of several kernels.
-static hone_status trace_nodes(hone_runnable *runnable, bench *t, void *workspace, double *ns)
-{
-    enum { NODES = 32 };
-    hone_trace_entry *entries = NULL;
-    size_t n = 0;
-    double own[NODES], gaps[NODES];
-    hone_status status = HONE_OK;
-    if (runnable->kernels != 1) return HONE_OK;
-    HONE_TRY(trace_graph(runnable, t, workspace, NODES, &entries, &n));
-    if (n != NODES) {
-        status = hone_fail(HONE_INTERNAL, "%zu kernels in a graph of %d nodes", n, NODES);
-        goto out;
-    }
-    for (size_t k = 0; k < n; k++) own[k] = (double)(entries[k].end_ns - entries[k].start_ns);
-    for (size_t k = 1; k < n; k++) gaps[k - 1] = (double)(entries[k].start_ns - entries[k - 1].end_ns);
-    *ns = hone_stats_median(own, NODES);
-    hone_json_real(&json, "node_gap_ns", hone_stats_median(gaps, NODES - 1));
-out:
-    hone_free(entries);
-    return status;
-}
-
-static hone_status compare_with_graph(hone_runnable *runnable, bench *t, void *workspace, double slope_ns)
-{
-    double warm, node;
+    hone_tactic tactic;
+    hone_blob compiled = {0};
     hone_status status;
-    HONE_TRY(measure(runnable, t, workspace, false, &warm));
-    node = warm;
-    HONE_TRY(trace_nodes(runnable, t, workspace, &node));
-    double ratio = node / (slope_ns - gap_ns);
-    compared += warm >= FLOOR_NS;
-    apart += warm >= FLOOR_NS && !(ratio > 0.97 && ratio < 1.03);
-    hone_json_real(&json, "warm_ns", warm);
-    hone_json_real(&json, "node_ns", node);
-    hone_json_real(&json, "slope_ns", slope_ns);
-    hone_json_real(&json, "ratio", ratio);
+    HONE_TRY(hone_tactic_parse(a->tactic, &tactic));
+    const hone_source *source = hone_source_find(tactic.source);
+    if (!source) return hone_fail(HONE_INTERNAL, "there is no source %s", tactic.source);
+    if (source->compile && !a->code_bytes) HONE_TRY(compile_tried(a, source, &tactic, &compiled));
+    const hone_blob kept = {.data = a->code, .size_bytes = a->code_bytes};
+    const hone_blob *artifact = !source->compile ? NULL : compiled.data ? &compiled : &kept;
+    HONE_TRY(source->prepare(&benches[a->problem].problem, &tactic, device, artifact, runnable));
+    status = (*runnable)->api->wake(*runnable);
 out:
+    hone_free(compiled.data);
     return status;
 }
 
-// Rounds of samples go to the one and to the other in turn.
-static hone_status compare_with_itself(hone_runnable *runnable, bench *t, void *workspace)
+// Every round makes sure of the answer before it takes times.
+static hone_status make_ready(tried *a, ready *r, double *error)
 {
-    int off = 0;
-    double worst = 1;
-    for (int i = 0; i < PAIRS; i++) {
-        double samples[PAIR_SAMPLES], of[2][PAIR_SAMPLES / 2];
-        hone_status status = sample(runnable, t, workspace, true, PAIR_SAMPLES, samples);
-        if (status) return status;
-        for (int k = 0; k < PAIR_SAMPLES; k++) of[k / ROUND % 2][k / (2 * ROUND) * ROUND + k % ROUND] = samples[k];
-        double ratio = hone_stats_median(of[0], PAIR_SAMPLES / 2) / hone_stats_median(of[1], PAIR_SAMPLES / 2);
-        ratio = ratio < 1 ? 1 / ratio : ratio;
-        if (ratio > worst) worst = ratio;
-        off += ratio > 1.01;
-    }
-    paired++;
-    pairs_apart += off;
-    hone_json_int(&json, "pairs_beyond_1_percent", off);
-    hone_json_real(&json, "worst_pair", worst);
-    return HONE_OK;
-}
-
-// ---- before CUPTI: all tactics are prepared, verified and replayed
-
-static hone_status prepare(bench *t, const hone_tactic *tactic, hone_runnable **runnable)
-{
-    const hone_source *source = hone_source_find(tactic->source);
-    hone_blob artifact = {0};
-    hone_status status = HONE_OK;
-    if (!source) return hone_fail(HONE_INTERNAL, "there is no source %s", tactic->source);
-    if (source->compile) HONE_TRY(source->compile(&t->problem, tactic, &device->target, &artifact));
-    HONE_TRY(source->prepare(&t->problem, tactic, device, source->compile ? &artifact : NULL, runnable));
-    HONE_TRY((*runnable)->api->wake(*runnable));
-out:
-    hone_free(artifact.data);
-    return status;
-}
-
-static hone_status replay_tactic(bench *t, const hone_tactic *tactic, tried *r)
-{
+    bench *t = &benches[a->problem];
     hone_status status;
-    HONE_TRY(prepare(t, tactic, &r->runnable));
+    HONE_TRY(prepare_tried(a, &r->runnable));
+    a->kernels = r->runnable->kernels;
     if (r->runnable->workspace_bytes) HONE_TRY(device->api->alloc(device, r->runnable->workspace_bytes, &r->workspace));
     HONE_TRY(r->runnable->api->run(r->runnable, NULL, t->operands, t->outputs, r->workspace));
-    HONE_TRY(compare_output(device, t, &r->error));
-    if (!(r->error <= hone_problem_tolerance(&t->problem))) return hone_fail(HONE_NUMERIC, "off by %g", r->error);
-    HONE_TRY(warm_up());
-    status = measure_node(r->runnable, t->operands, t->outputs, r->workspace, &r->slope_ns);
+    HONE_TRY(compare_output(device, t, error));
+    if (!(*error <= hone_problem_tolerance(&t->problem))) status = hone_fail(HONE_NUMERIC, "off by %g", *error);
 out:
     return status;
 }
 
-static void forget_runnable(tried *r)
+static void forget(ready *r)
 {
     if (r->runnable) {
         r->runnable->api->sleep(r->runnable);
         r->runnable->api->free(r->runnable);
         r->runnable = NULL;
     }
-    device->api->free(device, r->workspace);
+    if (r->workspace) device->api->free(device, r->workspace);
     r->workspace = NULL;
 }
 
-typedef struct listing {
-    field *field;
-    int left;
-} listing;
-
-static hone_status replay_next(void *user, const hone_tactic *tactic)
+static hone_status make_all_ready(void)
 {
-    listing *l = user;
-    field *f = l->field;
-    if (hone_grow(&f->tried, f->n, &f->capacity, sizeof *f->tried, TRIED_MAX)) return HONE_NO_MEMORY;
-    tried *r = &f->tried[f->n++];
-    *r = (tried){0};
-    hone_tactic_print(tactic, r->tactic);
-    if (replay_tactic(&f->bench, tactic, r)) {
-        snprintf(r->failed, sizeof r->failed, "%s", hone_error_text());
-        forget_runnable(r);
+    hone_status status = HONE_OK;
+    for (int k = 0; k < PROBLEMS; k++) HONE_TRY(lay_bench(device, &benches[k]));
+    if (!shared->is_listed) list_all();
+    for (int i = 0; i < shared->n; i++) {
+        seen *s = &shared->tried[i].rounds[now];
+        if (!make_ready(&shared->tried[i], &readies[i], &s->error)) continue;
+        snprintf(s->failed, sizeof s->failed, "%s", hone_error_text());
+        forget(&readies[i]);
     }
-    return --l->left > 0 ? HONE_OK : HONE_MISS;      // MISS: enough seen
+out:
+    return status;
 }
 
-static void replay_field(field *f, const char *text, int most)
+// ---- a round: its phases, over some of the tactics
+
+// What one tactic does not stand ends that tactic, not the round.
+static void each_ready(int first, int last, hone_status (*body)(ready *r, bench *t, seen *s))
 {
-    if (make_bench(device, &f->bench, text)) {
-        snprintf(f->failed, sizeof f->failed, "%s", hone_error_text());
-        return;
+    for (int i = first; i < last; i++) {
+        seen *s = &shared->tried[i].rounds[now];
+        if (!readies[i].runnable || *s->failed) continue;
+        if (body(&readies[i], &benches[shared->tried[i].problem], s)) {
+            snprintf(s->failed, sizeof s->failed, "%s", hone_error_text());
+            fprintf(stderr, "%s: %s\n", shared->tried[i].tactic, s->failed);
+        }
     }
-    for (int s = 0; s < hone_source_count; s++) {
-        const hone_source *source = hone_sources[s];
-        listing l = {f, most};
-        hone_space space = {0};
-        if (!hone_source_serves(source, "cuda") || !strcmp(source->name, "ref")) continue;
-        if (!source->space(&f->bench.problem, &device->target, device, &space))
-            (void)hone_space_each(source, &f->bench.problem, &device->target, &space, replay_next, &l);
-        hone_space_clear(&space);
-    }
-    fprintf(stderr, "replayed: %s\n", text);
 }
 
-static hone_status replay_all(int most)
+static hone_status replay(ready *r, bench *t, seen *s, phase at)
+{
+    double spread = 0;
+    hone_status status = measure_spaced_slope(r->runnable, t, r->workspace, &s->slope_ns[at], &spread);
+    if (spread > s->slope_spread) s->slope_spread = spread;
+    s->mhz[at] = read_mhz();
+    return status;
+}
+
+static hone_status replay_before(ready *r, bench *t, seen *s)
+{
+    return replay(r, t, s, BEFORE);
+}
+
+static hone_status replay_after(ready *r, bench *t, seen *s)
+{
+    return replay(r, t, s, AFTER);
+}
+
+static hone_status trace(ready *r, bench *t, seen *s)
 {
     hone_status status;
+    HONE_TRY(measure(r->runnable, t, r->workspace, false, &s->warm_ns));
+    HONE_TRY(measure_traced(r->runnable, t, r->workspace, &s->node_ns, &s->node_spread));
+    s->mhz[TRACED] = read_mhz();
+out:
+    return status;
+}
+
+static hone_status pair(ready *r, bench *t, seen *s)
+{
+    int pairs = (PAIRS + shared->n_rounds - 1) / shared->n_rounds;
+    hone_status status = measure(r->runnable, t, r->workspace, true, &s->cold_ns);
+    for (int i = 0; i < pairs && s->cold_ns >= FLOOR_NS && !status; i++) status = compare_with_itself(r->runnable, t, r->workspace, s);
+    return status;
+}
+
+static int end_of_part(int first)
+{
+    int last = first + 1;
+    while (last < shared->n && attached != TACTIC &&
+           (attached != PROBLEM || shared->tried[last].problem == shared->tried[first].problem)) last++;
+    return last;
+}
+
+// Where CUPTI still stamps after it has gone, what is replayed after it is left out; and before it comes again it cannot be replayed.
+static hone_status look_for_traces(void)
+{
+    process *r = &shared->rounds[now];
+    hone_status status = measure_spacer_again(r);
+    if (status || is_clean(r) || attached == ROUND) return status;
+    return hone_fail(HONE_DECLINED, "CUPTI left traces: a wait takes %.0f ns after it, %.0f before", r->spacer_after_ns, r->spacer_ns);
+}
+
+static hone_status examine_part(int first, int last)
+{
+    hone_status status;
+    HONE_TRY(warm_up());
+    each_ready(first, last, replay_before);
+    HONE_TRY(timer->probe(device));                  // from here on CUPTI is there
+    if (!first) HONE_TRY(measure_empty(&shared->rounds[now]));
+    HONE_TRY(warm_up());
+    each_ready(first, last, trace);
+    each_ready(first, last, pair);
+    if (attached == NEVER) goto out;
+    HONE_TRY(device->api->sync(device, NULL));
+    HONE_TRY(hone_cupti_stop());
+    HONE_TRY(warm_up());
+    if (!first) HONE_TRY(look_for_traces());
+    each_ready(first, last, replay_after);
+out:
+    return status;
+}
+
+static hone_status examine_round(void)
+{
+    process *r = &shared->rounds[now];
+    hone_clocks clocks;
+    hone_status status;
+    HONE_TRY(hone_device_open(device_name, &device));
+    hone_target_print(&device->target, r->device, sizeof r->device);
+    snprintf(r->toolchain, sizeof r->toolchain, "%s", device->toolchain);
+    timer = hone_timer_find("cupti");
     HONE_TRY(load_waits());
     HONE_TRY(hone_timing_evict(device, NULL));       // its memory is there from now on
-    HONE_TRY(warm_up());
-    HONE_TRY(measure_slope(&spacer.base, NULL, NULL, NULL, &spacer_ns));
-    HONE_TRY(measure_node(&empty.base, NULL, NULL, NULL, &empty_ns));
-    for (size_t k = 0; k < PROBLEMS; k++) replay_field(&fields[k], problems[k], most);
+    HONE_TRY(make_all_ready());
+    HONE_TRY(measure_waits(r));
+    for (int first = 0; first < shared->n; first = end_of_part(first)) HONE_TRY(examine_part(first, end_of_part(first)));
+    hone_clocks_read(device, &clocks);
+    snprintf(r->throttle, sizeof r->throttle, "%s", clocks.throttle);
+    r->is_done = true;
 out:
     return status;
 }
 
-// ---- with CUPTI: the same runnables
-
-static hone_status measure_gap(void)
+static void clear_round(void)
 {
-    void *const none[1] = {NULL};
-    bench t = {.operand_set = {none}, .output_set = {none}};
-    double own;
-    hone_status status;
-    HONE_TRY(warm_up());
-    HONE_TRY(measure(&empty.base, &t, NULL, false, &own));
-    gap_ns = empty_ns - own;
-    hone_json_real(&json, "empty_ns", own);
-    hone_json_real(&json, "empty_slope_ns", empty_ns);
-    hone_json_real(&json, "gap_ns", gap_ns);
-out:
-    return status;
-}
-
-static hone_status examine(bench *t, const tried *r)
-{
-    double cold;
-    hone_status status;
-    if (!r->runnable) return hone_fail(HONE_DECLINED, "%s", r->failed);
-    HONE_TRY(warm_up());
-    HONE_TRY(measure(r->runnable, t, r->workspace, true, &cold));
-    hone_json_real(&json, "error", r->error);
-    hone_json_real(&json, "cold_ns", cold);
-    hone_json_int(&json, "kernels", r->runnable->kernels);
-    if (cold < FLOOR_NS) return HONE_OK;
-    HONE_TRY(compare_with_graph(r->runnable, t, r->workspace, r->slope_ns));
-    HONE_TRY(compare_with_itself(r->runnable, t, r->workspace));
-out:
-    return status;
-}
-
-static void examine_field(field *f, const char *text)
-{
-    hone_json_open(&json, NULL, '{');
-    hone_json_text(&json, "problem", text);
-    if (*f->failed) hone_json_text(&json, "failed", f->failed);
-    hone_json_open(&json, "tactics", '[');
-    for (size_t i = 0; i < f->n; i++) {
-        hone_json_open(&json, NULL, '{');
-        hone_json_text(&json, "tactic", f->tried[i].tactic);
-        if (examine(&f->bench, &f->tried[i])) {
-            hone_json_text(&json, "failed", hone_error_text());
-            fprintf(stderr, "%s: %s\n", f->tried[i].tactic, hone_error_text());
-        }
-        hone_json_close(&json, '}');
-    }
-    hone_json_close(&json, ']');
-    hone_json_close(&json, '}');
-}
-
-static hone_status examine_all(void)
-{
-    hone_status status;
-    timer = hone_timer_find("cupti");
-    HONE_TRY(timer->probe(device));
-    HONE_TRY(measure_gap());
-    hone_json_open(&json, "problems", '[');
-    for (size_t k = 0; k < PROBLEMS; k++) examine_field(&fields[k], problems[k]);
-    hone_json_close(&json, ']');
-out:
-    return status;
-}
-
-static void clear_all(void)
-{
-    for (size_t k = 0; k < PROBLEMS && device; k++) {
-        for (size_t i = 0; i < fields[k].n; i++) forget_runnable(&fields[k].tried[i]);
-        hone_free(fields[k].tried);
-        clear_bench(device, &fields[k].bench);
-    }
-    if (spacer.module) device->api->unload(device, spacer.module);
-    if (busy.module) device->api->unload(device, busy.module);
-    if (empty.module) device->api->unload(device, empty.module);
+    const waiting *const waits[] = {&spacer, &busy, &empty};
+    if (!device) return;
+    for (int i = 0; i < shared->n; i++) forget(&readies[i]);
+    for (int k = 0; k < PROBLEMS; k++) clear_bench(device, &benches[k]);
+    for (int k = 0; k < 3; k++)
+        if (waits[k]->module) device->api->unload(device, waits[k]->module);
     hone_device_close(device);
 }
 
-static hone_status examine_device(const char *name, int most)
+// ---- the program: rounds one after another; it never opens the device itself, which does not survive a fork
+
+static void be_round(void)
 {
-    char target[256];
-    hone_clocks clocks;
-    hone_status status;
-    HONE_TRY(hone_device_open(name, &device));
-    hone_target_print(&device->target, target, sizeof target);
-    hone_json_text(&json, "device", target);
-    hone_json_text(&json, "toolchain", device->toolchain);
-    HONE_TRY(replay_all(most));
-    HONE_TRY(examine_all());
-    hone_clocks_read(device, &clocks);
-    hone_json_text(&json, "throttle", clocks.throttle);
-    hone_json_int(&json, "tactics_compared", compared);
-    hone_json_int(&json, "beyond_3_percent", apart);
-    hone_json_int(&json, "pairs", PAIRS * paired);
-    hone_json_int(&json, "pairs_beyond_1_percent", pairs_apart);
+    process *r = &shared->rounds[now];
+    alarm((unsigned)(40 + 20 * most));               // CUPTI may hang when it comes or goes
+    r->status = examine_round();
+    if (r->status) snprintf(r->failed, sizeof r->failed, "%s", hone_error_text());
+    alarm(10);
+    clear_round();
+    fflush(NULL);
+    _exit(0);
+}
+
+static void run_round(void)
+{
+    process *r = &shared->rounds[now];
+    int64_t begin = hone_clock_ns();
+    int how = 0;
+    *r = (process){0};
+    for (int i = 0; i < shared->n; i++) shared->tried[i].rounds[now] = (seen){0};
+    snprintf(r->attached, sizeof r->attached, "%s", attachments[attached]);
+    pid_t child = fork();
+    if (!child) be_round();
+    if (child < 0) snprintf(r->failed, sizeof r->failed, "no process could be made");
+    else waitpid(child, &how, 0);
+    if (!r->is_done && !*r->failed) snprintf(r->failed, sizeof r->failed, "ended by signal %d", WIFSIGNALED(how) ? WTERMSIG(how) : 0);
+    r->seconds = (double)(hone_clock_ns() - begin) / 1e9;
+    fprintf(stderr, "round %d, --detach=%s: %.0f s%s%s\n", now, r->attached, r->seconds, *r->failed ? ": " : "", r->failed);
+}
+
+// Where CUPTI cannot be detached as wished, the round is repeated, and all after it run, in the next safer way.
+static hone_status run_rounds(hone_json *json)
+{
+    hone_status status = HONE_OK;
+    for (int k = 0; k < PROBLEMS; k++) HONE_TRY(draw_bench(&benches[k], problems[k]));
+    hone_json_open(json, "given_up", '[');
+    for (now = 0; now < shared->n_rounds; now++)
+        for (run_round(); !shared->rounds[now].is_done; run_round()) {
+            const process *r = &shared->rounds[now];
+            if (attached == NEVER || r->status == HONE_NO_DEVICE) {
+                status = hone_fail(r->status ? r->status : HONE_INTERNAL, "round %d: %s", now, r->failed);
+                goto close;
+            }
+            hone_json_open(json, NULL, '{');
+            hone_json_text(json, "attached", attachments[attached++]);
+            hone_json_text(json, "why", r->failed);
+            hone_json_close(json, '}');
+        }
+close:
+    hone_json_close(json, ']');
 out:
     return status;
+}
+
+static const char usage[] =
+    "usage: gpu_fidelity [--detach=round|problem|tactic|never] [--no-detach] [--passes=3] [DEVICE [TACTICS [ROUNDS]]]\n"
+    "TACTICS (3) of each source and problem; ROUNDS (5) processes, one after another. --detach: CUPTI comes to and leaves a whole round, each problem\n"
+    "or each tactic, or stays (--no-detach). --passes over 1, 64 and 512 nodes for each slope.\n";
+
+static bool read_attachment(const char *word)
+{
+    for (attached = 0; attached < ATTACHMENTS && strcmp(word, attachments[attached]); attached++) {}
+    return attached < ATTACHMENTS;
+}
+
+static bool read_arguments(int argc, char **argv, int *rounds)
+{
+    static const struct option options[] = {{"detach", required_argument, NULL, 'd'}, {"no-detach", no_argument, NULL, 'n'},
+                                            {"passes", required_argument, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'n') attached = NEVER;
+        else if (c == 'p') passes = atoi(optarg);
+        else if (c != 'd' || !read_attachment(optarg)) return false;
+    }
+    if (argc > optind) device_name = argv[optind];
+    if (argc > optind + 1) most = atoi(argv[optind + 1]);
+    if (argc > optind + 2) *rounds = atoi(argv[optind + 2]);
+    return argc <= optind + 3 && most > 0 && passes > 0 && passes <= PASSES_MAX && *rounds > 0 && *rounds <= ROUNDS_MAX;
 }
 
 int main(int argc, char **argv)
 {
-    const char *name = argc > 1 ? argv[1] : "cuda";
-    int most = argc > 2 ? atoi(argv[2]) : 3;
+    int rounds = 5;
     hone_text text;
+    hone_json json;
+    if (!read_arguments(argc, argv, &rounds)) {
+        fputs(usage, stderr);
+        return hone_status_exit_code(HONE_USAGE);
+    }
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return hone_status_exit_code(HONE_NO_MEMORY);
+    shared->n_rounds = rounds;
     hone_text_init(&text);
     hone_json_init(&json, &text);
     hone_json_open(&json, NULL, '{');
-    hone_status status = examine_device(name, most);
+    hone_status status = run_rounds(&json);
     if (status) hone_json_text(&json, "error", hone_error_text());
+    bool holds = print_table(&json, shared, problems, PROBLEMS);
     hone_json_close(&json, '}');
     puts(hone_text_get(&text));
     hone_text_clear(&text);
-    clear_all();
-    if (status) return hone_status_exit_code(status);
-    return apart || !compared || !paired || pairs_apart > PAIRS * paired / 20;
+    for (int k = 0; k < PROBLEMS; k++) clear_bench(NULL, &benches[k]);
+    return status ? hone_status_exit_code(status) : !holds;
 }
