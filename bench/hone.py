@@ -60,6 +60,13 @@ class Program:
         summary["wall_s"] = time.perf_counter() - start
         return summary
 
+    def retime(self, model, seconds, *more):
+        """Compares close tactics inside the network, which build then rests on; the seconds that it took, and its last line."""
+        command = [self.path, "retime", model, *self.with_db(), "--device", self.device, "--precision", self.precision, "--time", str(seconds), *more]
+        start = time.perf_counter()
+        said = call(command).splitlines()
+        return {"wall_s": time.perf_counter() - start, "said": said[-1] if said else ""}
+
     def build(self, model, plan, *more):
         command = [self.path, "build", model, "-o", plan, *self.with_db(), "--device", self.device, "--precision", self.precision, "--json", *more]
         start = time.perf_counter()

@@ -246,6 +246,14 @@ class Bench:
         say(f"tuned in {tuned['wall_s']:.1f} s" + (", OUT OF TIME" if tuned["out_of_time"] else ""))
         return tuned
 
+    def retime(self, case, model):
+        """Seconds, or None where it was not asked for."""
+        if not self.options.retime:
+            return None
+        retimed = self.run.program.retime(model, self.options.retime, "--lanes", "1")
+        say(f"{case.problem}: retimed in {retimed['wall_s']:.1f} s: {retimed['said']}")
+        return retimed["wall_s"]
+
     def operands(self, case, constants, inputs, dtype):
         """Of each copy, inputs before constants, on the device."""
         torch = self.run.torch
@@ -282,6 +290,7 @@ class Bench:
         case, copies = self.cases[index]
         run, model, plan = self.run, self.path(index, ".onnx"), self.path(index, ".plan")
         constants = write_model([case] * copies, self.options.precision, self.pool, model)
+        retimed = self.retime(case, model)
         built = run.program.build(model, plan, "--lanes", "1")
         network, sides = hone.Network(run.lib, plan, self.options.device), []
         try:
@@ -292,7 +301,7 @@ class Bench:
             facts = self.gate(case, sides, operands)
             copy_gb_s = ceilings.copy_bandwidth(run.torch)[0] if case.family == "memory" else None
             timed = side_by_side.measure(run.clock, sides, self.options)
-            facts.update(copies=copies, build_s=built["wall_s"], tuning_s=tuned and tuned["wall_s"], tuned_together=tuned and len(self.cases),
+            facts.update(copies=copies, build_s=built["wall_s"], tuning_s=tuned and tuned["wall_s"], retime_s=retimed, tuned_together=tuned and len(self.cases),
                          untuned=len(built["missing"]), tactics=tactics_of(self.options.hone, plan))
             rows = [finish(run, case.family, case.problem, row, copies, facts, network.device) for row in timed]
             return [{**row, **share_of_copy(case, row["hone_ms"], copy_gb_s)} for row in rows] if copy_gb_s else rows
@@ -466,6 +475,7 @@ def parse(arguments=None):
     networks.add_common(parser)
     options = parser.parse_args(arguments)
     options.peers, options.model, options.plan = [], [], []
+    networks.complain_of_common(parser, options)
     if not options.device.startswith("cuda"):
         parser.error(f"kernels are measured beside PyTorch's on --device cuda:0, not {options.device}")
     if options.precision not in ("fp16", "bf16") or (options.family in ("conv", "attention") and options.precision != "fp16"):

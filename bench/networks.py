@@ -234,7 +234,7 @@ class Job:
             self.torch_model, self.facts["exporter"] = export(self.run.torch, self.recipe, self.batch, options.exporter, self.model)
             self.facts["export_s"] = time.perf_counter() - start
             say(f"{self.name}: exported in {self.facts['export_s']:.1f} s by {self.facts['exporter']}")
-        self.facts.update(tuning_s=None, build_s=None)
+        self.facts.update(tuning_s=None, retime_s=None, build_s=None)
         plan = given or self.tune_and_build()
         self.network = hone.Network(self.run.lib, plan, options.device, hone.ALLOW_OTHER_VERSIONS if options.allow_other_versions else 0)
 
@@ -245,6 +245,10 @@ class Job:
             self.facts.update(tuning_s=tuned["wall_s"], effort=options.effort, tuned_from="given" if options.db else "empty",
                               out_of_time=tuned["out_of_time"])
             say(f"{self.name}: tuned ({options.effort}) in {tuned['wall_s']:.1f} s" + (", OUT OF TIME" if tuned["out_of_time"] else ""))
+        if options.retime:
+            retimed = program.retime(self.model, options.retime)
+            self.facts["retime_s"] = retimed["wall_s"]
+            say(f"{self.name}: retimed in {retimed['wall_s']:.1f} s: {retimed['said']}")
         built = program.build(self.model, self.base + ".plan")
         self.facts.update(build_s=built["wall_s"], predicted_ms=built["predicted_ns"] / 1e6, precision_share=built["precision_share"],
                           steps=built["steps"], untuned=len(built["missing"]))
@@ -409,6 +413,8 @@ def add_common(parser):
     """What networks and single kernels share."""
     parser.add_argument("--effort", choices=("lookup", "quick", "full", "exhaustive"), default="quick", help="of the tuning; lookup: none, build from --db")
     parser.add_argument("--tune-time", metavar="TIME", help="most time of a network's tuning, as hone tune --time")
+    parser.add_argument("--retime", type=float, default=0, metavar="SECONDS",
+                        help="before building, compare close tactics inside the graph in which they run, at most so long each (hone retime)")
     parser.add_argument("--db", help="the database to tune into and build from (default: an empty one, gone afterwards)")
     parser.add_argument("--hone", default=os.path.join(hone.ROOT, "build", "hone"), help="the program")
     parser.add_argument("--library", default=os.path.join(hone.ROOT, "build", "libhone.so"), help="libhone.so")
@@ -438,7 +444,15 @@ def parse(arguments=None):
     return options
 
 
+def complain_of_common(parser, options):
+    if not 0 <= options.retime <= 86400:
+        parser.error("--retime wants seconds up to 86400")
+    if options.retime and options.effort == "lookup" and not options.db:
+        parser.error("--retime writes what it finds: without a tuning it needs --db")
+
+
 def complain(parser, options):
+    complain_of_common(parser, options)
     given = dict(options.model + options.plan)
     if not options.network and not options.ceilings:
         parser.error("--network is needed")

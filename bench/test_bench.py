@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import traceback
@@ -202,7 +203,8 @@ def test_the_table_goes_between_its_marks():
 def test_kernels_arguments():
     assert kernels.parse(["--family", "gemm", "--precision", "bf16", "--out", "x"]).precision == "bf16"
     for words in (["--family", "none"], ["--family", "conv", "--precision", "bf16"], ["--family", "gemm", "--precision", "fp32"],
-                  ["--family", "gemm", "--device", "cpu"], ["--family", "conv", "--turns", "0"]):
+                  ["--family", "gemm", "--device", "cpu"], ["--family", "conv", "--turns", "0"], ["--family", "gemm", "--retime", "-1"],
+                  ["--family", "gemm", "--retime", "nan"], ["--family", "gemm", "--retime", "5", "--effort", "lookup"]):
         assert raises(SystemExit, lambda: kernels.parse(words + ["--out", "x"])), words
 
 
@@ -211,6 +213,27 @@ def test_cases_outgrow_the_cache():
     case = kernels.Gemm(1, 1024, 1024)
     assert case.bytes_touched() == 2 * (1024 * 1024 + 2048)
     assert kernels.copies_of(case, 8 << 20) == 5 and kernels.copies_of(case, 1 << 40) == kernels.COPIES_MAX and kernels.copies_of(case, 0) == 1
+
+
+def test_copies_are_retimed_in_their_graph():
+    """With a margin that lets everybody in, so that there is something to compare whatever the times."""
+    model, db, asked = os.path.join(FOLDER, "retimed.onnx"), os.path.join(FOLDER, "retimed.db"), []
+    kernels.write_model([kernels.Gemm(16, 256, 128)] * 3, "fp16", kernels.Pool(1), model)
+    program = hone.Program(HONE, db, "cpu", "fp32")
+    program.tune(model, "quick", None)
+
+    class Wide:
+        def retime(self, *words):
+            asked.append(words)
+            return program.retime(*words, "--margin", "1000000")
+    bench = kernels.Bench.__new__(kernels.Bench)
+    bench.run, bench.options = type("Run", (), {"program": Wide()}), kernels.parse(["--family", "gemm", "--retime", "20", "--out", "x"])
+    assert bench.retime(kernels.Gemm(16, 256, 128), model) > 0 and asked == [(model, 20, "--lanes", "1")]
+    with contextlib.closing(sqlite3.connect(db)) as opened:
+        modes = {mode for mode, in opened.execute("select mode from measurement")}
+    assert any(mode.startswith("plan ") for mode in modes), modes
+    bench.options.retime = 0
+    assert bench.retime(kernels.Gemm(16, 256, 128), "gone.onnx") is None and len(asked) == 1
 
 
 def test_memory_is_held_against_a_copy():
@@ -269,15 +292,15 @@ def run(*words):
 def test_a_network_from_an_empty_database_to_the_table():
     out, readme = os.path.join(FOLDER, "results", "tiny.json"), os.path.join(FOLDER, "README.md")
     done = run("bench/networks.py", "--network", "tiny:1", "--model", "tiny=" + os.path.join(FOLDER, "tiny.onnx"), "--peers", "self,ort", "--device", "cpu",
-               "--precision", "fp32", "--quads", "2", "--warm-up", "0.01", "--out", out)
-    assert done.returncode == 0, done.stderr
+               "--precision", "fp32", "--quads", "2", "--warm-up", "0.01", "--retime", "20", "--out", out)
+    assert done.returncode == 0 and "tiny: retimed in" in done.stderr, done.stderr
     with open(out) as file:
         rows = json.load(file)
     assert [one["peer_kind"] for one in rows] == ["self", "ort"] and [one["best"] for one in rows] == [False, True]
     needed = ("network", "batch", "precision", "hone_ms", "peer", "peer_ms", "ratio", "ratio_low", "ratio_high", "build_s", "tuning_s", "device", "driver",
               "versions", "date", "command")
     for one in rows:
-        assert not [key for key in needed if key not in one] and one["hone_error"] < 1e-4 and one["tuning_s"] > 0 and one["build_s"] > 0
+        assert not [key for key in needed if key not in one] and one["hone_error"] < 1e-4 and one["tuning_s"] > 0 and one["retime_s"] > 0 and one["build_s"] > 0
         assert one["ratio_low"] <= one["ratio"] <= one["ratio_high"] and FOLDER not in json.dumps(one)
     with open(readme, "w") as file:
         file.write(f"{table.BEGIN}\n{table.END}\n")

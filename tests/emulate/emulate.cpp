@@ -143,6 +143,8 @@ uint2 hone_ldg8(const void *from) { return emu_load<uint2>(from); }
 unsigned hone_ldg4(const void *from) { return emu_load<unsigned>(from); }
 unsigned short hone_ldg2(const void *from) { return emu_load<unsigned short>(from); }
 unsigned char hone_ldg1(const void *from) { return emu_load<unsigned char>(from); }
+uint4 hone_ldg16_or_zeros(const void *from, bool wanted) { return wanted ? emu_load<uint4>(from) : uint4{}; }
+uint4 hone_stream16(const void *from, bool wanted) { return hone_ldg16_or_zeros(from, wanted); }
 
 static unsigned char *emu_shared(unsigned address, int size)
 {

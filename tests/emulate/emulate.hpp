@@ -108,6 +108,8 @@ uint2 hone_ldg8(const void *from);
 unsigned hone_ldg4(const void *from);
 unsigned short hone_ldg2(const void *from);
 unsigned char hone_ldg1(const void *from);
+uint4 hone_ldg16_or_zeros(const void *from, bool wanted);
+uint4 hone_stream16(const void *from, bool wanted);
 void hone_bring_near(const void *from);
 
 unsigned hone_shared_address(const void *pointer);
