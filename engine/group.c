@@ -219,7 +219,7 @@ static bool may_enter(const hone_view *view, const hone_group *group, const hone
     const hone_value *x = &view->graph->values[group->operands[0]];
     if (strcmp(target->kind, "cuda") || !precision || (precision->dtype != HONE_F16 && precision->dtype != HONE_BF16)) return false;
     if (strcmp(first->call.op->name, "conv") || hone_call_int(&first->call, "group") != 1 || first->in[0] != group->operands[0]) return false;
-    if (!x->is_input || x->tensor.dtype != HONE_F32 || x->tensor.rank != 4 || x->tensor.dims[1] > 4) return false;
+    if (!x->is_input || x->tensor.dtype != HONE_F32 || x->tensor.rank != 4 || x->tensor.dims[1] > HONE_IMAGE_CHANNELS) return false;
     for (int k = 1; k < group->n_operands; k++)
         if (!view->graph->values[group->operands[k]].data || view->graph->values[group->operands[k]].tensor.dtype != HONE_F32) return false;
     return true;

@@ -9,6 +9,7 @@
 #include "kernels/problem.h"
 
 #define HONE_GROUP_NODES 40
+#define HONE_IMAGE_CHANNELS 4                // most channels of what is treated as a photograph
 
 struct hone_rule;
 
@@ -60,6 +61,8 @@ bool hone_group_holds(const hone_group *group, int node);
 int hone_group_exit(const hone_group *group);
 bool hone_node_is_elementwise(const hone_node *node);
 typedef bool hone_head_test(const hone_node *node);
+// Adds to the `n` nodes of a chain the elementwise ones from `at` up to one that is_head takes, and that one. How many they are then; 0: there is none.
+int hone_tail_climb(const hone_view *view, hone_head_test *is_head, int at, int *chain, int n);
 // Adds the exit `node` with the chain of elementwise nodes from its operand k up to one that is_head takes, if there is one.
 hone_status hone_tail_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, int k, hone_group_list *list);
 // The same of every operand of an elementwise exit.

@@ -34,19 +34,24 @@ static int above(const hone_view *view, int node, hone_head_test *is_head) {
     return best;
 }
 
-hone_status hone_tail_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, int k, hone_group_list *list) {
-    const hone_graph *graph = view->graph;
-    int chain[HONE_CALLS_MAX] = {node}, n = 1, value = graph->nodes[node].in[k];
-    int at = value < 0 ? -1 : graph->values[value].producer;
-    if (at < 0 || hone_view_sole_consumer(view, at) != node) return HONE_OK;
-    if (!hone_tensor_same_dims(&graph->values[value].tensor, &graph->values[graph->nodes[node].out[0]].tensor)) return HONE_OK;
-    while (at >= 0 && hone_node_is_elementwise(&graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
+int hone_tail_climb(const hone_view *view, hone_head_test *is_head, int at, int *chain, int n) {
+    while (at >= 0 && hone_node_is_elementwise(&view->graph->nodes[at]) && n < HONE_CALLS_MAX - 1) {
         chain[n++] = at;
         at = above(view, at, is_head);
     }
-    if (at < 0 || !is_head(&graph->nodes[at])) return HONE_OK;
+    if (at < 0 || !is_head(&view->graph->nodes[at])) return 0;
     chain[n++] = at;
-    return hone_group_add(view, rule, chain, n, list);
+    return n;
+}
+
+hone_status hone_tail_propose(const hone_view *view, const hone_rule *rule, hone_head_test *is_head, int node, int k, hone_group_list *list) {
+    const hone_graph *graph = view->graph;
+    int chain[HONE_CALLS_MAX] = {node}, value = graph->nodes[node].in[k];
+    int at = value < 0 ? -1 : graph->values[value].producer;
+    if (at < 0 || hone_view_sole_consumer(view, at) != node) return HONE_OK;
+    if (!hone_tensor_same_dims(&graph->values[value].tensor, &graph->values[graph->nodes[node].out[0]].tensor)) return HONE_OK;
+    int n = hone_tail_climb(view, is_head, at, chain, 1);
+    return n ? hone_group_add(view, rule, chain, n, list) : HONE_OK;
 }
 
 // Two operands may both lead to a head (a residual add of two convolutions): each is tried.

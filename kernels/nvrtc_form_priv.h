@@ -60,6 +60,7 @@ hone_status hone_form_pool(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_depthwise(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_direct(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_planes(const hone_problem *problem, hone_formed *formed);
+hone_status hone_form_stem(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_deconv(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_normed(const hone_problem *problem, hone_formed *formed);
 hone_status hone_form_ended(const hone_problem *problem, hone_formed *formed);

@@ -12,6 +12,7 @@ const hone_form hone_forms[] = {
     {.name = "depthwise", .make = hone_form_depthwise},
     {.name = "direct", .make = hone_form_direct},
     {.name = "planes", .make = hone_form_planes},
+    {.name = "stem", .make = hone_form_stem, .has_more = true},
     {.name = "deconv", .make = hone_form_deconv},
     {.name = "normed", .make = hone_form_normed, .has_more = true},
     {.name = "ended", .make = hone_form_ended, .has_more = true},

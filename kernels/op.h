@@ -94,6 +94,9 @@ typedef struct hone_op {
     hone_scalar (*scalar)(const hone_call *call, const hone_scalar *x, hone_dtype in_dtype);
     // Single outputs of a large problem at flat row-major indices; NULL when not offered.
     hone_status (*reference_at)(const hone_call *call, const hone_array *in, const int64_t *index, int64_t n, double *out, int threads);
+    // Of an op whose outputs are the largest of some elements of its operand: which, `taps` of each output `index`, -1 where the operand ends. The caller
+    // frees them. NULL: outputs are more than that.
+    hone_status (*largest_of)(const hone_call *call, const hone_tensor *x, const int64_t *index, int64_t n, int64_t *taps, int64_t **sources);
     double (*flops)(const hone_call *call, const hone_tensor *const *in, const hone_tensor *out);   // NULL: one per output element, none when values only move
     int64_t (*index_bound)(const hone_call *call, const hone_tensor *const *in);
     // CUDA C of an elementwise op, for float (`expr`) and for long long (`expr_int`, NULL = same text as expr if expr is not NULL and contains no call).

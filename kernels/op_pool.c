@@ -164,6 +164,22 @@ static hone_status max_reference(const hone_call *call, const hone_array *in, ho
     return pool_run(call, in, out, &j, threads);
 }
 
+static hone_status max_largest_of(const hone_call *call, const hone_tensor *x, const int64_t *index, int64_t n, int64_t *taps, int64_t **sources)
+{
+    hone_window window;
+    hone_status status = pool_window(call, x, &window);
+    if (status != HONE_OK) return status;
+    int64_t positions = hone_window_out(&window), plane = hone_window_in(&window);
+    *taps = hone_window_taps(&window);
+    *sources = hone_alloc((size_t)(n * *taps) * sizeof **sources);
+    if (!*sources) return HONE_NO_MEMORY;
+    for (int64_t k = 0; k < n * *taps; k++) {
+        int64_t at = index[k / *taps], from = hone_window_source(&window, at % positions, k % *taps);
+        (*sources)[k] = from < 0 ? -1 : at / positions * plane + from;
+    }
+    return HONE_OK;
+}
+
 static hone_status average_reference(const hone_call *call, const hone_array *in, hone_array *out, int threads)
 {
     job j = {.pool = average_at, .include_pad = hone_call_int(call, "include_pad") != 0};
@@ -185,7 +201,7 @@ static hone_status float_pool_shape(hone_call *call, const hone_tensor *const *i
 
 const hone_op hone_op_maxpool = {
     .name = "maxpool", .kind = HONE_OP_POOL, .inputs = "x", .attrs = max_attrs, .n_attrs = 6, .outputs = 2,
-    .shape = pool_shape, .reference = max_reference, .flops = pool_flops,
+    .shape = pool_shape, .reference = max_reference, .largest_of = max_largest_of, .flops = pool_flops,
 };
 
 const hone_op hone_op_avgpool = {

@@ -665,16 +665,56 @@ out:
     return status;
 }
 
+static void probe_clear(probe *p)
+{
+    for (int s = 0; s < p->problem->n_steps; s++) hone_free(p->memo[s]);
+}
+
+// The largest of what the step before has at several places, or NaN if one of them is.
+static hone_status probe_largest(probe *p, int step, const int64_t *index, hone_scalar *values)
+{
+    const hone_step *s = &p->problem->steps[step];
+    int64_t taps = 0, *sources = NULL, *at = NULL;
+    hone_scalar *found = NULL;
+    probe inner = {.problem = p->problem, .operands = p->operands, .threads = p->threads};
+    hone_status status = HONE_OK;
+    HONE_TRY(s->call.op->largest_of(&s->call, ref_tensor(p->problem, s->in[0]), index, p->n, &taps, &sources));
+    inner.n = p->n * taps;
+    at = hone_alloc((size_t)inner.n * sizeof *at + 1);
+    found = hone_alloc((size_t)inner.n * sizeof *found + 1);
+    if (!at || !found) HONE_TRY(HONE_NO_MEMORY);
+    for (int64_t k = 0; k < inner.n; k++) at[k] = sources[k] < 0 ? 0 : sources[k];
+    inner.index = at;
+    HONE_TRY(probe_step(&inner, s->in[0].index, at, found));
+    for (int64_t k = 0; k < p->n; k++) values[k] = (hone_scalar){-INFINITY, 0};
+    for (int64_t k = 0; k < inner.n; k++) {
+        hone_scalar *best = &values[k / taps];
+        if (sources[k] >= 0 && !isnan(best->f) && !(found[k].f <= best->f)) *best = found[k];
+    }
+out:
+    probe_clear(&inner);
+    hone_free(sources);
+    hone_free(at);
+    hone_free(found);
+    return status;
+}
+
+static hone_status probe_any(probe *p, int step, const int64_t *index, hone_scalar *values)
+{
+    const hone_step *s = &p->problem->steps[step];
+    if (s->call.op->kind == HONE_OP_ELEMENTWISE && s->call.op->scalar) return probe_elementwise(p, step, index, values);
+    bool is_largest = s->call.op->largest_of && s->in[0].kind == HONE_REF_RESULT;
+    return is_largest ? probe_largest(p, step, index, values) : probe_head(p, step, index, values);
+}
+
 static hone_status probe_step(probe *p, int step, const int64_t *index, hone_scalar *values)
 {
-    const hone_op *op = p->problem->steps[step].call.op;
     size_t size = (size_t)p->n * sizeof *values;
     if (index == p->index && p->memo[step]) {
         memcpy(values, p->memo[step], size);
         return HONE_OK;
     }
-    hone_status status = op->kind == HONE_OP_ELEMENTWISE && op->scalar ? probe_elementwise(p, step, index, values)
-                                                                        : probe_head(p, step, index, values);
+    hone_status status = probe_any(p, step, index, values);
     if (status != HONE_OK || index != p->index) return status;
     p->memo[step] = hone_alloc(size);
     if (!p->memo[step]) return HONE_NO_MEMORY;
@@ -692,7 +732,7 @@ hone_status hone_problem_reference_at(const hone_problem *problem, const hone_ar
     hone_status status = probe_step(&p, last, index, values);
     bool is_float = hone_dtype_is_float(problem->steps[last].out[0].dtype);
     for (int64_t k = 0; k < n && status == HONE_OK; k++) out[k] = is_float ? values[k].f : (double)values[k].i;
-    for (int s = 0; s <= last; s++) hone_free(p.memo[s]);
+    probe_clear(&p);
     hone_free(values);
     return status;
 }

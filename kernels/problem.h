@@ -64,7 +64,7 @@ hone_status hone_problem_draw_memory(const hone_problem *problem, int operand, u
 hone_status hone_problem_draw(const hone_problem *problem, int operand, uint64_t seed, hone_array *array, int threads);
 // out has n_out entries, initialised here.
 hone_status hone_problem_reference(const hone_problem *problem, const hone_array *operands, hone_array *out, int threads);
-// Single values of output 0; HONE_DECLINED unless the first op offers reference_at and the rest is elementwise. Operands may be arrays in memory.
+// Single values of output 0; HONE_DECLINED unless the first op offers reference_at and the rest is elementwise or a max pooling. Operands may be arrays in memory.
 hone_status hone_problem_reference_at(const hone_problem *problem, const hone_array *operands, const int64_t *index, int64_t n,
                                       double *out, int threads);
 

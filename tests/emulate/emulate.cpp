@@ -538,6 +538,13 @@ float hone_shuffle_xor(float value, int mask)
     return other;
 }
 
+unsigned hone_shuffle(unsigned value, int lane)
+{
+    unsigned other;
+    emu_exchange(&value, [&](const void **posted) { other = *(const unsigned *)posted[lane]; });
+    return other;
+}
+
 // ---- launch
 
 static void emu_main()

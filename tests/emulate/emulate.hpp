@@ -73,6 +73,18 @@ HONE_FN unsigned hone_f16x2(float low, float high) { return hone_f16_of_float(lo
 HONE_FN unsigned hone_bf16x2(float low, float high) { return hone_bf16_of_float(low) | (unsigned)hone_bf16_of_float(high) << 16; }
 HONE_FN unsigned hone_tf32_of_float(unsigned bits) { return (bits + 0x1000) & ~0x1fffu; }
 
+static inline float emu_most(float a, float b) { return isnan(a) || isnan(b) ? NAN : a < b ? b : a; }
+HONE_FN unsigned hone_max_f16x2(unsigned a, unsigned b)
+{
+    return hone_f16x2(emu_most(hone_float_of_f16((unsigned short)a), hone_float_of_f16((unsigned short)b)),
+                      emu_most(hone_float_of_f16(a >> 16), hone_float_of_f16(b >> 16)));
+}
+HONE_FN unsigned hone_max_bf16x2(unsigned a, unsigned b)
+{
+    return hone_bf16x2(emu_most(hone_float_of_bf16((unsigned short)a), hone_float_of_bf16((unsigned short)b)),
+                       emu_most(hone_float_of_bf16(a >> 16), hone_float_of_bf16(b >> 16)));
+}
+
 HONE_FN float hone_exp2(float x) { return exp2f(x); }
 
 // ---- threads
@@ -91,6 +103,7 @@ void __syncthreads();
 void hone_sync_warp();
 void hone_cluster_sync();
 float hone_shuffle_xor(float value, int mask);
+unsigned hone_shuffle(unsigned value, int lane);
 
 // ---- kernels run one behind the other here
 

@@ -335,6 +335,29 @@ static void products_end_with_norms(void **state)
     }
 }
 
+// A convolution, what follows it, and the pooling that alone reads that, over windows that the padding widens; not when something else reads it too,
+// when a mean is pooled, when the image is pooled first, or when it has many channels.
+static void convolutions_end_with_poolings(void **state)
+{
+    (void)state;
+    const char *const pools[] = {"kernel=3,3 stride=2 pad=1", "kernel=2,2 stride=2", "kernel=3,2 stride=1,2 pad=1,0,1,1 ceil=1"};
+    for (int k = 0; k < 7; k++) {
+        maker m;
+        maker_begin(&m, 3);
+        int64_t channels = k == 6 ? 5 : 3;
+        int x = maker_input(&m, "x", HONE_F32, 4, (int64_t[]){2, channels, 11, 9}), seen = -1;
+        if (k == 5) x = maker_unary(&m, "maxpool", pools[1], x);
+        int y = maker_node(&m, "conv", "pad=1", 3, (int[]){x, maker_constant(&m, 4, (int64_t[]){6, channels, 3, 3}, 0.2), maker_constant(&m, 1, (int64_t[]){6}, 1)});
+        if (k) y = seen = maker_unary(&m, "hardswish", "", y);
+        if (k != 5) y = maker_unary(&m, k == 4 ? "avgpool" : "maxpool", pools[k < 3 ? k : 0], y);
+        maker_output(&m, y);
+        if (k == 3) maker_output(&m, seen);
+        maker_end(&m);
+        assert_int_equal(check_graph(m.graph, 3, "pooled"), k < 3);
+        hone_graph_free(m.graph);
+    }
+}
+
 static void movements_have_tails(void **state)
 {
     maker m;
@@ -361,6 +384,7 @@ int test_engine_rules(void)
         cmocka_unit_test(lookups_are_taken_into_norms),
         cmocka_unit_test(norms_are_taken_into_products),
         cmocka_unit_test(products_end_with_norms),
+        cmocka_unit_test(convolutions_end_with_poolings),
         cmocka_unit_test(movements_have_tails),
     };
     return cmocka_run_group_tests_name("engine_rules", tests, NULL, NULL);

@@ -423,6 +423,9 @@ static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "reduce x=f16:1x14x14x672:nhwc kind=mean axes=2,3 | conv x=$0 w=f16:168x1x1x672:nhwc b=f16:168 | relu x=$1 | "
                               "conv x=$2 w=f16:672x1x1x168:nhwc b=f16:672 | hardsigmoid x=$3 alpha=0.16666667 | mul a=$4 b=@0", .kernel = "squeeze"},
     {.arch = "sm_90", .text = "conv x=f32:1x3x224x224 w=f32:64x3x7x7 b=f32:64 stride=2 pad=3 | relu x=$0 out=f16:nhwc math=tf32", .kernel = "conv_planes"},
+    {.arch = "sm_90", .text = "conv x=f32:128x3x224x224 w=f32:64x3x7x7 b=f32:64 stride=2 pad=3 | relu x=$0 | maxpool x=$1 kernel=3,3 stride=2 pad=1 "
+                              "out=f16:nhwc math=tf32", .kernel = "conv_stem"},
+    {.arch = "sm_80", .text = "conv x=bf16:1x224x224x3:nhwc w=bf16:16x3x3x3:nhwc b=bf16:16 stride=2 pad=1 | hardswish x=$0", .kernel = "conv_stem"},
     {.arch = "sm_90", .text = "layernorm x=f16:1x197x768 scale=f16:768 b=f16:768 axis=2 epsilon=1e-06 | matmul a=$0 b=f16:768x3072 | add a=$1 b=f16:3072 | gelu x=$2",
      .kernel = "gemm_normed"},
     {.arch = "sm_90", .text = "matmul a=f16:1x128x768 b=f16:768x768 | add a=$0 b=f16:768 | add a=$1 b=f16:1x128x768 | layernorm x=$2 scale=f16:768 b=f16:768 axis=2",

@@ -189,6 +189,8 @@ static void attention_is_made_of_its_parts(void **state)
 static const char *const singles[] = {
     "conv x=f32:2x6x10x13 w=f32:8x3x3x5 b=f32:8 stride=2 pad=1 group=2 | relu x=$0",
     "conv x=f32:1x3x5x6x7 w=f32:4x3x2x3x3 stride=1,2,1 pad=1,0,1,0,1,1",
+    "conv x=f32:2x3x10x13 w=f32:4x3x3x5 b=f32:4 stride=2 pad=1 | maxpool x=$0 kernel=3,3 stride=2 pad=1",
+    "conv x=f32:2x3x10x13 w=f32:4x3x3x3 pad=1 | tanh x=$0 | mul a=$0 b=$1 | maxpool x=$2 kernel=2,3 stride=2 pad=1,0 ceil=1 | neg x=$3",
     "matmul a=f32:2x1x9x17 b=f32:3x17x5 | add a=$0 b=f32:5 | tanh x=$1",
     "matmul a=f32:3x17x9 b=f32:5x17 trans_a=1 trans_b=1",
     "attention q=f32:2x5x4x6 k=f32:2x7x2x6 v=f32:2x7x2x3 mask=f32:5x7 scale=0.4",
