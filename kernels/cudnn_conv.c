@@ -124,6 +124,7 @@ static bool is_layout_free(const hone_tensor *w)
 static hone_status check_conv(const hone_problem *problem)
 {
     const hone_step *step = &problem->steps[0];
+    if (strcmp(step->call.op->name, "conv")) return hone_fail(HONE_DECLINED, "cuDNN is offered for convolutions of whole operands");
     const hone_tensor *x = &problem->operands[step->in[0].index], *w = &problem->operands[step->in[1].index];
     if (x->dtype != w->dtype) return hone_fail(HONE_DECLINED, "cuDNN is offered for an image and weights of one type");
     if (x->layout != problem->out[0].layout || (w->layout != x->layout && !is_layout_free(w)))

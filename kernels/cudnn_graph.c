@@ -4,27 +4,29 @@
 #include <math.h>
 #include <string.h>
 
-#define ALIGNMENT 16          // bytes; our buffers are 256-byte aligned, and no kernel loads more than 16 at once
-
 static const hone_cudnn_form *const forms[] = {&hone_cudnn_form_conv, &hone_cudnn_form_attention};
+
+int hone_cudnn_main_step(const hone_problem *problem)
+{
+    int step = 0;
+    while (step < problem->n_steps - 1 && hone_step_is_strided(problem, step)) step++;
+    return step;
+}
 
 hone_status hone_cudnn_form_find(const hone_problem *problem, const hone_cudnn_form **form)
 {
-    const hone_step *step = &problem->steps[0];
+    const hone_op *op = problem->steps[hone_cudnn_main_step(problem)].call.op;
     int type;
     if (problem->n_out != 1 || !hone_cudnn_type(problem->out[0].dtype, &type))
         return hone_fail(HONE_DECLINED, "cuDNN is offered for one floating-point result");
-    for (int k = 0; k < step->call.n_in; k++) {
-        if (step->in[k].kind == HONE_REF_ABSENT) continue;
-        if (step->in[k].kind != HONE_REF_OPERAND || !hone_cudnn_type(problem->operands[step->in[k].index].dtype, &type))
-            return hone_fail(HONE_DECLINED, "cuDNN is offered for floating-point operands only");
-    }
+    for (int k = 0; k < problem->n_operands; k++)
+        if (!hone_cudnn_type(problem->operands[k].dtype, &type)) return hone_fail(HONE_DECLINED, "cuDNN is offered for floating-point operands only");
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-        if (strcmp(forms[i]->op, step->call.op->name)) continue;
+        if (strcmp(forms[i]->op, op->name)) continue;
         *form = forms[i];
         return forms[i]->check(problem);
     }
-    return hone_fail(HONE_DECLINED, "cuDNN is not offered for %s", step->call.op->name);
+    return hone_fail(HONE_DECLINED, "cuDNN is not offered for %s", op->name);
 }
 
 bool hone_cudnn_type(hone_dtype dtype, int *type)
@@ -66,7 +68,7 @@ void hone_cudnn_graph_clear(hone_cudnn_graph *graph)
 static hone_status make_tensor(hone_cudnn_graph *graph, int64_t id, int type, const hone_cudnn_shape *s, bool is_virtual, bool by_value,
                                v_cudnnBackendDescriptor_t *made)
 {
-    int64_t alignment = ALIGNMENT;
+    int64_t alignment = HONE_CUDNN_ALIGNMENT;
     hone_status status = HONE_OK;
     HONE_TRY(hone_cudnn_make(graph, V_CUDNN_BACKEND_TENSOR_DESCRIPTOR, made));
     HONE_TRY(hone_cudnn_set(*made, V_CUDNN_ATTR_TENSOR_UNIQUE_ID, V_CUDNN_TYPE_INT64, 1, &id));
@@ -81,12 +83,34 @@ out:
     return status;
 }
 
+// One id for each place: an operand that is read twice is the same tensor.
+static hone_status find_place(hone_cudnn_graph *graph, int operand, int64_t offset_bytes, int64_t *id)
+{
+    for (int k = 0; k < graph->n_places; k++) {
+        *id = graph->places[k].id;
+        if (graph->places[k].operand == operand && graph->places[k].offset_bytes == offset_bytes) return HONE_OK;
+    }
+    if (graph->n_places == HONE_CUDNN_PLACES) return hone_fail(HONE_DECLINED, "more than %d tensors of a graph in operands", HONE_CUDNN_PLACES);
+    *id = graph->next_id++;
+    graph->places[graph->n_places++] = (hone_cudnn_place){*id, offset_bytes, operand};
+    return HONE_OK;
+}
+
+hone_status hone_cudnn_part(hone_cudnn_graph *graph, const hone_problem *problem, int operand, int64_t offset, const hone_cudnn_shape *s,
+                            v_cudnnBackendDescriptor_t *made)
+{
+    const hone_dtype dtype = problem->operands[operand].dtype;
+    int64_t id = 0;
+    int type = 0;
+    hone_cudnn_type(dtype, &type);
+    hone_status status = find_place(graph, operand, offset * (int64_t)hone_dtype_size(dtype), &id);
+    return status ? status : make_tensor(graph, id, type, s, false, false, made);
+}
+
 hone_status hone_cudnn_operand(hone_cudnn_graph *graph, const hone_problem *problem, int operand, const hone_cudnn_shape *s,
                                v_cudnnBackendDescriptor_t *made)
 {
-    int type = 0;
-    hone_cudnn_type(problem->operands[operand].dtype, &type);
-    return make_tensor(graph, operand + 1, type, s, false, false, made);
+    return hone_cudnn_part(graph, problem, operand, 0, s, made);
 }
 
 hone_status hone_cudnn_result(hone_cudnn_graph *graph, const hone_problem *problem, const hone_cudnn_shape *s,

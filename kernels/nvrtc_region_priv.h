@@ -8,6 +8,7 @@
 #define HONE_KERNELS_NVRTC_REGION_PRIV_H
 
 #include "kernels/source.h"
+#include "kernels/view_priv.h"
 
 #define HONE_TERMS_MAX 8
 #define HONE_LOADS_MAX 24
@@ -27,17 +28,6 @@ typedef struct hone_args {
 
 // Fills buffer (HONE_ARGS_BYTES, aligned to 8) as the kernel sees it; its size.
 size_t hone_args_pack(const hone_args *args, void *const *in, void *const *out, void *workspace, hone_link link, unsigned char *buffer);
-
-// An operand (or a strided view of one) in elements, by axis of its own shape.
-typedef struct hone_view {
-    int operand;
-    hone_dtype dtype;
-    int rank;
-    int64_t dims[HONE_RANK_MAX], strides[HONE_RANK_MAX], offset;
-    bool is_lookup;                    // rows of a table: that row is read which number `indices` (an operand, by the strides `at`) says
-    int indices;
-    int64_t at[HONE_RANK_MAX], length, pitch;      // rows of the table, elements of one
-} hone_view;
 
 // (coordinate / divide % modulo) * stride; modulo 0: none
 typedef struct hone_term {
@@ -70,14 +60,7 @@ typedef struct hone_region {
     int8_t source[HONE_CALLS_MAX][5];  // operand k of step s: a load, or -1: another step's result
 } hone_region;
 
-// The view that a reference stands for; false when it is a computed result.
-bool hone_view_init(const hone_problem *problem, const hone_ref *ref, hone_view *view);
-// The same, also of a lookup: a gather of whole rows of an operand by an operand.
-bool hone_view_of(const hone_problem *problem, const hone_ref *ref, hone_view *view);
-bool hone_view_equal(const hone_view *a, const hone_view *b);
-bool hone_step_is_lookup(const hone_problem *problem, int step);
 bool hone_step_is_elementwise(const hone_step *step);        // with device text, or batchnorm
-bool hone_step_is_strided(const hone_problem *problem, int step);      // moves values of an operand, in strides
 
 // split -1: cols are as many inner dims as all operands run through evenly. HONE_DECLINED when something has no device text.
 hone_status hone_region_init(hone_region *region, const hone_problem *problem, int first, int end, int x_step, hone_ref result,

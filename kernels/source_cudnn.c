@@ -188,7 +188,7 @@ typedef struct walk {
 static hone_status add_point(walk *w, const config *c)
 {
     hone_tactic tactic;
-    hone_status status = print_config(c, w->problem->steps[0].call.op->name, &tactic);
+    hone_status status = print_config(c, w->problem->steps[hone_cudnn_main_step(w->problem)].call.op->name, &tactic);
     if (status) return HONE_OK;                   // no spelling, no tactic
     for (size_t i = 0; i < w->space->n_points; i++) {
         const hone_tactic *known = &w->space->points[i];
@@ -396,8 +396,7 @@ typedef struct cudnn_runnable {
     hone_cudnn_graph graph;        // owns the plan too
     v_cudnnBackendDescriptor_t plan;
     int n_ids;
-    int64_t ids[HONE_OPERANDS_MAX + HONE_CUDNN_CONSTANTS + 1];
-    int n_operands;
+    int64_t ids[HONE_CUDNN_PLACES + HONE_CUDNN_CONSTANTS + 1];
 } cudnn_runnable;
 
 static hone_status wake(hone_runnable *runnable)
@@ -411,11 +410,11 @@ static void lay_down(hone_runnable *runnable)
     (void)runnable;                // the plan's code goes with the plan
 }
 
-// Operands that the graph names, then the result, then constants: the order of ids.
+// What lies in operands, then the result, then constants: the order of ids.
 static void list_pointers(cudnn_runnable *self, void *const *operands, void *const *outputs, void **pointers)
 {
     int n = 0;
-    for (int k = 0; k < self->n_operands; k++) pointers[n++] = operands[k];
+    for (int k = 0; k < self->graph.n_places; k++) pointers[n++] = (char *)operands[self->graph.places[k].operand] + self->graph.places[k].offset_bytes;
     pointers[n++] = outputs[0];
     for (int k = 0; k < self->graph.n_constants; k++) pointers[n++] = &self->graph.constants[k];
 }
@@ -480,10 +479,9 @@ out:
     return status;
 }
 
-static void list_ids(cudnn_runnable *self, const hone_problem *problem)
+static void list_ids(cudnn_runnable *self)
 {
-    for (int k = 0; k < problem->n_operands; k++) self->ids[self->n_ids++] = k + 1;
-    self->n_operands = problem->n_operands;
+    for (int k = 0; k < self->graph.n_places; k++) self->ids[self->n_ids++] = self->graph.places[k].id;
     self->ids[self->n_ids++] = HONE_CUDNN_RESULT_ID;
     for (int k = 0; k < self->graph.n_constants; k++) self->ids[self->n_ids++] = self->graph.constant_ids[k];
 }
@@ -504,7 +502,7 @@ static hone_status prepare(const hone_problem *problem, const hone_tactic *tacti
     status = build_plan(self, problem, &c, &workspace);
     pthread_mutex_unlock(&self->owner->lock);
     if (status) goto out;
-    list_ids(self, problem);
+    list_ids(self);
     self->base = (hone_runnable){.api = &runnable_api, .device = device, .workspace_bytes = (size_t)workspace};
     *runnable = &self->base;
     self = NULL;

@@ -12,8 +12,17 @@
 
 struct emu_copy { unsigned to; const unsigned char *from; int size; bool wanted; };
 
-// 64 x n results of a warpgroup: what one thread read for its share, and its sums.
-struct emu_product { float *d; u64 a, b; bool a_m, b_n; int n; std::vector<unsigned short> seen; std::vector<float> sums; };
+// 64 x n results of a warpgroup: what one thread read for its share, and its sums. The left operand may be in registers, of which it has four.
+struct emu_product {
+    float *d;
+    u64 a, b;
+    bool a_m, b_n, adds;
+    int n;
+    const unsigned *registers;
+    std::vector<unsigned> held;
+    std::vector<unsigned short> seen;
+    std::vector<float> sums;
+};
 
 struct emu_cta;
 struct emu_warp { int arrived = 0, members = 0; unsigned generation = 0; const void *posted[32]; };
@@ -304,7 +313,7 @@ static std::vector<unsigned short> emu_tiles(const emu_product &p, int begins)
 {
     std::vector<unsigned short> seen;
     int row = (int)(threadIdx.x / 32 % 4) * 16 + emu_now->lane / 4, col = emu_now->lane % 4 * 2;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 && !p.registers; i++)
         for (int k = 0; k < 16; k++) seen.push_back(emu_tile(p.a, p.a_m, row + i * 8, k, begins));
     for (int j = 0; j < p.n / 4; j++)
         for (int k = 0; k < 16; k++) seen.push_back(emu_tile(p.b, p.b_n, j / 2 * 8 + col + j % 2, k, begins));
@@ -313,13 +322,30 @@ static std::vector<unsigned short> emu_tiles(const emu_product &p, int begins)
 
 void hone_wgmma_fence() { emu_now->registers_fenced = true; }
 
-void emu_wgmma(bool bf16, bool a_m, bool b_n, float *d, int count, u64 a, u64 b)
+// Two rows of 16 out of the registers of the lanes that share them.
+static std::vector<unsigned short> emu_rows(const unsigned *registers)
 {
-    emu_product p = {d, a, b, a_m, b_n, count * 2, {}, {}};
+    std::vector<unsigned short> rows;
+    emu_exchange(registers, [&](const void **posted) {
+        for (int i = 0; i < 2; i++)
+            for (int k = 0; k < 16; k++) {
+                const unsigned *theirs = (const unsigned *)posted[emu_now->lane / 4 * 4 + k % 8 / 2];
+                rows.push_back((unsigned short)(theirs[k / 8 * 2 + i] >> (k % 2 * 16)));
+            }
+    });
+    return rows;
+}
+
+void emu_wgmma(bool bf16, bool a_m, bool b_n, bool adds, float *d, int count, u64 a, u64 b, const unsigned *registers)
+{
+    emu_product p = {d, a, b, a_m, b_n, adds, count * 2, registers, {}, {}, {}};
     if (!emu_now->registers_fenced) emu_stop("wgmma without a fence of its registers");
     p.seen = emu_tiles(p, 1);
+    std::vector<unsigned short> all;
+    if (registers) p.held.assign(registers, registers + 4), all = emu_rows(registers);
+    all.insert(all.end(), p.seen.begin(), p.seen.end());
     std::vector<float> x;
-    for (unsigned short bits : p.seen) x.push_back(bf16 ? hone_float_of_bf16(bits) : hone_float_of_f16(bits));
+    for (unsigned short bits : all) x.push_back(bf16 ? hone_float_of_bf16(bits) : hone_float_of_f16(bits));
     for (int at = 0; at < count; at++) {
         float sum = 0;
         for (int k = 0; k < 16; k++) sum += x[at / 2 % 2 * 16 + k] * x[32 + (at / 4 * 2 + at % 2) * 16 + k];
@@ -340,7 +366,9 @@ void hone_wgmma_commit()
 static void emu_finish(const emu_product &p)
 {
     if (emu_tiles(p, -1) != p.seen) emu_stop("a tile was overwritten while wgmma read it");
+    if (!std::equal(p.held.begin(), p.held.end(), p.registers)) emu_stop("registers were overwritten while wgmma read them");
     std::vector<float> &result = emu_now->results[p.d];
+    if (!p.adds) std::fill(result.begin(), result.end(), 0.0f);
     for (size_t k = 0; k < p.sums.size(); k++) result[k] += p.sums[k];
 }
 

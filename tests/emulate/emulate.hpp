@@ -150,9 +150,18 @@ void hone_mma_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned 
 
 void hone_wgmma_fence();
 void hone_wgmma_commit();
-void emu_wgmma(bool bf16, bool a_m, bool b_n, float *d, int count, u64 a, u64 b);
+void emu_wgmma(bool bf16, bool a_m, bool b_n, bool adds, float *d, int count, u64 a, u64 b, const unsigned *registers);
 void emu_wgmma_wait(int left);
-template <bool BF16, bool A_M, bool B_N, int COUNT> HONE_FN void hone_wgmma(float (&d)[COUNT], u64 a, u64 b) { emu_wgmma(BF16, A_M, B_N, d, COUNT, a, b); }
+template <bool BF16, bool A_M, bool B_N, int COUNT> HONE_FN void hone_wgmma(float (&d)[COUNT], u64 a, u64 b) { emu_wgmma(BF16, A_M, B_N, true, d, COUNT, a, b, nullptr); }
+template <int LEFT, int COUNT> HONE_FN void hone_async_wait_behind(unsigned (&)[COUNT][4], int) { emu_async_wait(LEFT); }
+template <bool BF16, bool ADD, int COUNT> HONE_FN void hone_wgmma_scores(float (&d)[COUNT], u64 a, u64 b)
+{
+    emu_wgmma(BF16, false, false, ADD, d, COUNT, a, b, nullptr);
+}
+template <bool BF16, bool ADD, int COUNT> HONE_FN void hone_wgmma_values(float (&d)[COUNT], const unsigned (&a)[4], u64 b)
+{
+    emu_wgmma(BF16, false, true, ADD, d, COUNT, 0, b, a);
+}
 template <int LEFT, int COUNT> HONE_FN void hone_wgmma_wait(float (&)[COUNT]) { emu_wgmma_wait(LEFT); }
 
 // ---- barriers in shared memory

@@ -344,6 +344,11 @@ static const char *const problems[] = {
     "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd",
     "attention q=bf16:1x12x197x64 k=bf16:1x12x197x64 v=bf16:1x12x197x64 scale=0.125 heads=bhsd",
     "attention q=f16:1x12x128x64 k=f16:1x12x128x64 v=f16:1x12x128x64 mask=f16:1x1x1x128 scale=0.125 heads=bhsd",
+    "slice x=f16:32x128x2304 size=32,128,768 | reshape x=$0 shape=32,128,12,64 | slice x=@0 start=0,0,768 size=32,128,768 | reshape x=$2 "
+    "shape=32,128,12,64 | slice x=@0 start=0,0,1536 size=32,128,768 | reshape x=$4 shape=32,128,12,64 | attention q=$1 k=$3 v=$5 "
+    "mask=f16:32x1x1x128 scale=0.125",
+    "reshape x=bf16:2x12x1x64 shape=2,1,12,64 | slice x=bf16:2x197x1536 size=2,197,768 | reshape x=$1 shape=2,197,12,64 | slice x=@1 start=0,0,768 "
+    "size=2,197,768 | reshape x=$3 shape=2,197,12,64 | attention q=$0 k=$2 v=$4 scale=0.125 | reshape x=$5 shape=2,12,1,64",
 };
 
 typedef struct outcome {

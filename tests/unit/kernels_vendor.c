@@ -75,6 +75,15 @@ typedef struct judged {
 } judged;
 
 #define ALGO "algo=00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+// q, k and v as parts of one projection's rows of `width`, each from `from`, `from + 768` and `from + 1536` on.
+#define PARTS(width, from_q, from_k, from_v) \
+    "slice x=f16:2x128x" width " start=0,0," from_q " size=2,128,768 | reshape x=$0 shape=2,128,12,64 | " \
+    "slice x=@0 start=0,0," from_k " size=2,128,768 | reshape x=$2 shape=2,128,12,64 | " \
+    "slice x=@0 start=0,0," from_v " size=2,128,768 | reshape x=$4 shape=2,128,12,64 | "
+#define JOINT PARTS("2304", "0", "768", "1536") "attention q=$1 k=$3 v=$5 mask=f16:2x1x1x128 scale=0.125"
+// One query of its own, whose heads stand behind its position, before and behind.
+#define ONE_QUERY "reshape x=f16:2x12x1x64 shape=2,1,12,64 | slice x=f16:2x128x1536 size=2,128,768 | reshape x=$1 shape=2,128,12,64 | " \
+    "slice x=@1 start=0,0,768 size=2,128,768 | reshape x=$3 shape=2,128,12,64 | attention q=$0 k=$2 v=$4 scale=0.125 | reshape x=$5 shape=2,12,1,64"
 #define CONV "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1"
 
 static const judged cases[] = {
@@ -107,6 +116,15 @@ static const judged cases[] = {
     {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=1001", HONE_DECLINED},
     {"attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2 knobs=24:99999989", HONE_DECLINED},
     {"attention q=f32:1x128x12x64 k=f32:1x128x12x64 v=f32:1x128x12x64 scale=0.125 heads=bshd", "cudnn.attention@1 engine=2", HONE_DECLINED},
+    {JOINT, "cudnn.attention@1 engine=2", HONE_OK},
+    {JOINT " | relu x=$6", "cudnn.attention@1 engine=2", HONE_DECLINED},
+    {ONE_QUERY, "cudnn.attention@1 engine=2", HONE_OK},
+    {PARTS("2312", "4", "776", "1544") "attention q=$1 k=$3 v=$5 scale=0.125", "cudnn.attention@1 engine=2", HONE_DECLINED},     // 8 bytes off
+    {"slice x=f16:2x128x12x128 size=2,128,12,64 step=1,1,1,2 | attention q=$0 k=f16:2x128x12x64 v=f16:2x128x12x64 scale=0.125",
+     "cudnn.attention@1 engine=2", HONE_DECLINED},                                                                              // gaps in rows
+    {"expand x=f16:2x128x1x64 shape=2,128,12,64 | attention q=f16:2x128x12x64 k=$0 v=$0 scale=0.125", "cudnn.attention@1 engine=2", HONE_DECLINED},
+    {"relu x=f16:2x128x12x64 | attention q=$0 k=f16:2x128x12x64 v=f16:2x128x12x64 scale=0.125", "cudnn.attention@1 engine=2", HONE_DECLINED},
+    {"slice x=f16:1x56x57x64:nhwc size=1,64,56,56 | conv x=$0 w=f16:64x3x3x64:nhwc", "cudnn.conv@1 engine=38", HONE_DECLINED},
 };
 
 static void test_valid(void **state)
@@ -137,6 +155,9 @@ static void test_cudnn_graphs(void **state)
         "conv x=f32:1x8x5x5x5 w=f32:8x4x3x3x3 group=2",
         "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 scale=0.125 heads=bshd",
         "attention q=bf16:1x12x128x64 k=bf16:1x4x99x64 v=bf16:1x4x99x64 mask=bf16:1x1x1x99 scale=0.125 heads=bhsd",
+        JOINT, ONE_QUERY,
+        "slice x=bf16:1x197x2304 size=1,197,768 | reshape x=$0 shape=1,197,12,64 | slice x=@0 start=0,0,768 size=1,197,768 | "
+        "reshape x=$2 shape=1,197,12,64 | slice x=@0 start=0,0,1536 size=1,197,768 | reshape x=$4 shape=1,197,12,64 | attention q=$1 k=$3 v=$5 scale=0.125",
     };
     hone_problem *p = hone_alloc(sizeof *p);
     hone_cudnn_graph *graph = hone_alloc(sizeof *graph);

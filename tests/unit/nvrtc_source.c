@@ -416,6 +416,8 @@ static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "matmul a=f16:8x4096 b=f16:6144x4096 trans_b=1", .kernel = "gemm_skinny"},
     {.arch = "sm_80", .text = "matmul a=bf16:64x2048 b=bf16:3072x2048 trans_b=1 | add a=$0 b=bf16:3072 | gelu x=$1", .kernel = "gemm_skinny"},
     {.arch = "sm_90", .text = "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 mask=f16:1x1x1x128 scale=0.125", .kernel = "attention"},
+    {.arch = "sm_90", .text = "attention q=f16:32x128x12x64 k=f16:32x128x12x64 v=f16:32x128x12x64 mask=f16:32x1x1x128 scale=0.125", .kernel = "attention_wgmma"},
+    {.arch = "sm_90", .text = "attention q=bf16:8x512x16x128 k=bf16:8x512x16x128 v=bf16:8x512x16x128 scale=0.0883883", .kernel = "attention_wgmma"},
     {.arch = "sm_80", .text = "attention q=f32:1x64x2x64 k=f32:1x64x2x64 v=f32:1x64x2x64 scale=0.125", .kernel = "attention_simt"},
     {.arch = "sm_90", .text = "conv x=f16:1x14x14x480:nhwc w=f16:480x5x5x1:nhwc b=f16:480 pad=2 group=480 | hardswish x=$0", .kernel = "depthwise"},
     {.arch = "sm_90", .text = "convtranspose x=f16:1x160x160x24:nhwc w=f16:24x2x2x24:nhwc b=f16:24 stride=2 | relu x=$0", .kernel = "deconv_tile"},
