@@ -61,6 +61,7 @@ typedef struct hone_region {
 } hone_region;
 
 bool hone_step_is_elementwise(const hone_step *step);        // with device text, or batchnorm
+const char *hone_step_quick(const hone_step *step);          // its text for a result of 16 bits (cuda/quick.cuh); NULL: it has none, or another result
 
 // split -1: cols are as many inner dims as all operands run through evenly. HONE_DECLINED when something has no device text.
 hone_status hone_region_init(hone_region *region, const hone_problem *problem, int first, int end, int x_step, hone_ref result,
