@@ -1,22 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attention on Hopper's tensor cores (wgmma), for many heads: with them the multiprocessors are full, and what counts is that copies, products and
-// powers of different heads run beside each other, and that few instructions stand between them. attention.cu, which divides keys among warps, is
-// for few.
+// powers of different heads run beside each other, and that few instructions stand between them. For few heads attention.cu divides keys among
+// the warps of more blocks.
 //
-// A warpgroup owns 64 queries; the GROUPS of a block share the keys and values of one head, and so much shared memory. Scores (queries by keys, both
-// read from shared memory) come to lie in registers so that they, turned into weights in place, are the left operand of the second product, whose
-// right one are the values as they lie: rows along N. Rows in shared memory are 64 elements under the 128-byte swizzle (wgmma.cuh).
+// A warpgroup owns 64 queries, as in FlashAttention-3 (Shah et al., arXiv 2407.08608). Their scores come to lie in registers so that they, turned into
+// weights in place, are the left operand of the second product. Its right operand are the values as they lie, rows along N; queries and keys are
+// read from shared memory. Rows there are 64 elements under the 128-byte swizzle (wgmma.cuh).
 //
-// A step is KEYS keys of one item (GROUPS * 64 queries of a head). With the maximum and the sum carried from step to step, and the results scaled
-// when the maximum grows, an item may have any number of them; where it has one, that is compiled out. While a step is computed the next one's rows are
-// copied, and a block goes on to its next item in the same way: so `per` blocks live on a multiprocessor as long as the kernel does, and no head's
-// copies are waited for but the first's; with per 0, each item has its block. Values are waited for after the scores, so that the first step's powers
-// are computed while they come.
+// A step is `keys` keys of an item, which is the queries of a block in one head. With the maximum and the sum carried from step to step, and the
+// results scaled when the maximum grows, an item may have any number of steps; where it has one, that is compiled out. While a step is computed the
+// next one's rows are copied. Values are waited for after the scores, so that the powers are computed while the first ones come.
 //
 // The results of a row lie in four lanes, two neighbours of every eight columns in each. Two lanes exchange what makes four neighbours, so that the
-// four lanes write 32 bytes of a row, a sector. Eight neighbours a lane would halve the writes and double the exchanges, the most frequent instruction then.
+// four write 32 bytes of a row, a sector. Eight neighbours a lane would halve the writes and double the exchanges, which are as many instructions.
 //
-// Keys are as many as leave little of the last step empty: 128 for 128, 112 for 197.
+// Parameters
+//   groups     warpgroups of a block, which share keys and values
+//   keys       of a step: as many as leave little of the last one empty, 128 for 128, 112 for 197
+//   per        blocks that live on a multiprocessor as long as the kernel does, and go on from item to item: only the first one's copies are waited
+//              for. 0: each item has a block of its own, of which more fit, having one place for their only step.
 //
 //! kernel attention_wgmma 1
 //! form attention
@@ -167,7 +169,7 @@ HONE_FN void fetch(const hone_args &p, unsigned smem, const step &s)
     hone_async_commit();
 }
 
-// In units of log2. What only a few hidden keys should have stays finite: else a query all of whose keys are hidden so would have no weights.
+// In units of log2. What is finite stays so: else a query all of whose keys are hidden by the lowest float would have no weights.
 HONE_FN float mask_value(const MASK_T *from)
 {
     float m[1];
