@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Holds the CUDA kernels against the reference with no GPU: the text of each tactic is compiled for the CPU behind emulate.hpp and run.
-//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-m SMS] [-s SEED] FILE|PROBLEM...      FILE holds one problem a line
-// -m: multiprocessors of the device (132); with few, small problems are given large tiles.
+//   gpu_nvrtc_emulate FOLDER [-n TACTICS] [-k KERNEL] [-m SMS] [-s SEED] [-x] FILE|PROBLEM...      FILE holds one problem a line
+// -m: multiprocessors of the device (132); with few, small problems are given large tiles. -x: what follows has infinities and NaNs in its first operand.
 // Prints one line a tactic and ends with "N passed, N failed".
 #include <dlfcn.h>
 #include <math.h>
@@ -25,6 +25,7 @@ typedef struct session {
     const char *folder, *kernel;
     int most, passed, failed, programs;
     uint64_t seed;
+    bool is_extreme;
     hone_target target;
     hone_problem problem;
     hone_tactic tactics[TACTICS_MAX];
@@ -45,6 +46,13 @@ static hone_status collect(void *user, const hone_tactic *tactic)
     return HONE_OK;
 }
 
+// Few enough that most of what is computed from some of them is computed from finite numbers alone.
+static void put_extremes(hone_array *array)
+{
+    static const double extremes[] = {NAN, INFINITY, -INFINITY};
+    for (int64_t k = 0; array->f && k < hone_tensor_count(&array->tensor); k += 97) array->f[k] = extremes[k / 97 % 3];
+}
+
 static hone_status draw(void)
 {
     hone_array arrays[HONE_OPERANDS_MAX] = {0};
@@ -53,6 +61,7 @@ static hone_status draw(void)
         status = hone_problem_draw(&s.problem, k, s.seed, &arrays[k], 2);
         s.sizes[k] = hone_tensor_size(&s.problem.operands[k]);
         s.operands[k] = aligned_alloc(256, (s.sizes[k] + 511) & ~(size_t)255);
+        if (!status && s.is_extreme && k == 0) put_extremes(&arrays[k]);
         if (!status) hone_array_pack(&arrays[k], &s.problem.operands[k], s.operands[k], false, 2);
     }
     if (!status) status = hone_problem_reference(&s.problem, arrays, s.wanted, 2);
@@ -107,7 +116,7 @@ static double error_of(const hone_array *wanted, const hone_array *found)
         double a = wanted->f ? wanted->f[k] : (double)wanted->i[k], b = found->f ? found->f[k] : (double)found->i[k];
         if (isnan(a) && isnan(b)) continue;
         if (isinf(a) && a == b) continue;
-        if (isnan(b) || isinf(b)) return INFINITY;
+        if (isnan(a) || isnan(b) || isinf(b)) return INFINITY;
         off += (a - b) * (a - b), norm += a * a;
     }
     return norm > 0 ? sqrt(off / norm) : sqrt(off);
@@ -235,6 +244,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[k], "-k")) s.kernel = argv[++k];
         else if (!strcmp(argv[k], "-m")) s.target.sms = atoi(argv[++k]);
         else if (!strcmp(argv[k], "-s")) s.seed = (uint64_t)atoi(argv[++k]);
+        else if (!strcmp(argv[k], "-x")) s.is_extreme = true;
         else if (strchr(argv[k], ' ')) run_problem(argv[k]);
         else run_file(argv[k]);
     }
