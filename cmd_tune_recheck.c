@@ -65,7 +65,7 @@ static void say_text(hone_text *text, hone_tune *tune, hone_survey *survey, cons
     for (size_t k = 0; k < n; k++) say_family(text, &families[k]);
     hone_text_printf(text, "%zu stale records on %s; families: %zu kept, %zu rescaled, %zu to be timed again, %zu undecided\n", stale,
                      hone_tune_get_device(tune)->device, count_decided(families, n, HONE_RECHECK_KEEP), count_decided(families, n, HONE_RECHECK_RESCALE),
-                     count_decided(families, n, HONE_RECHECK_RETIME), count_undecided(families, n));
+                     count_decided(families, n, HONE_RECHECK_APART) + count_decided(families, n, HONE_RECHECK_RETIME), count_undecided(families, n));
     hone_text_printf(text, "%lld tactics timed in %.1f s, %.1f%% of the stale records; %lld decisions and %lld coverages put\n", (long long)report->timed,
                      ran->seconds, stale ? 100 * (double)report->timed / (double)stale : 0, (long long)report->rechecks, (long long)report->covered);
     if (left) hone_text_printf(text, "%zu problems are left to `hone tune`, %zu of them without anything that a build may use\n", left, without);

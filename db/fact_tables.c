@@ -165,7 +165,7 @@ static hone_status check_recheck(const hone_cell *values)
     double scale = values[HONE_RE_SCALE].real, low = values[HONE_RE_LOW].real, high = values[HONE_RE_HIGH].real;
     bool known = false;
     for (int i = 0; i < HONE_RECHECK_DECISIONS; i++) known |= is_text(&values[HONE_RE_DECISION], hone_recheck_name((hone_recheck_decision)i));
-    if (!known) return hone_fail(HONE_USAGE, "a recheck decides neither keep nor rescale nor retime");
+    if (!known) return hone_fail(HONE_USAGE, "a recheck decides none of keep, rescale, apart, retime");
     if (!values[HONE_RE_FAMILY].size || !values[HONE_RE_MODE].size) return hone_fail(HONE_USAGE, "a recheck has no family or no mode");
     if (!(scale >= 1 / HONE_RECHECK_SCALE_MOST && scale <= HONE_RECHECK_SCALE_MOST) || !(low > 0 && high >= low && isfinite(high)))
         return hone_fail(HONE_USAGE, "a recheck's scale is not within 1/%g to %g, or its interval is none", HONE_RECHECK_SCALE_MOST, HONE_RECHECK_SCALE_MOST);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <dirent.h>
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,35 +16,10 @@
 #include "base/file.h"
 #include "db/postgres_priv.h"
 
-enum { ROWS_AT_ONCE = 4096, CHANGES_KEPT = 10000, RANGES_MAX = 1 << 24, ARRAY_HEAD_BYTES = 20 };
+enum { CHANGES_KEPT = 10000 };
 
-#define BYTES_AT_ONCE ((size_t)8 << 20)
 #define TRY_AGAIN_NS 1000000000
 #define FOLDER_PREFIX "hone-copy-"
-#define LAST_ROW (INT64_MAX - 1)         // there is a next one to compute with
-
-// Every table that hone's schema has besides schema_info (a unit test holds them against each other), in the order of its steps. Of the
-// last three nothing is named by a number: hone_trust_settle makes them anew.
-enum { TOOLCHAIN = 1, TOOLCHAIN_LIBRARY = 2 };
-const hone_shared_table hone_shared_tables[] = {
-    {"device", "number"}, {"toolchain", "number"}, {"toolchain_library", "toolchain"}, {"problem", "number"}, {"tactic", "number"},
-    {"run", "number"}, {"run_private", "run"}, {"measurement", "number"}, {"sample", "measurement"}, {"coverage", "number"},
-    {"network", "number"}, {"network_problem", "number"}, {"plan", "number"}, {"plan_step", "number"}, {"calibration", "number"},
-    {"artifact", "number"}, {"batch", "number"}, {"ruling", "number"}, {"quarantine", "number"}, {"recheck", "number"}, {"owner", NULL}, {"standing", NULL}, {"hidden", NULL},
-};
-const int hone_shared_table_count = (int)(sizeof hone_shared_tables / sizeof *hone_shared_tables);
-
-typedef struct range {             // rows first..last of a table
-    int table;
-    int64_t first, last;
-    bool rewritten;                // some were there before
-} range;
-
-typedef struct range_list {
-    range *items;                  // owned
-    size_t count, capacity;
-    bool failed;                   // out of memory
-} range_list;
 
 struct hone_shared {
     char *address;                 // owned; holds the password
@@ -55,235 +29,33 @@ struct hone_shared {
     int64_t position, stamp;       // of the change that the copy has come to; position -1: it is to be made anew
     int64_t next_position, next_stamp;   // ... when the transaction is over
     bool recording;
-    range_list touched;
+    hone_range_list touched;
     char folder[4096];
     int lock;                      // the folder, locked as long as it is used
 };
-
-// ---- ranges
-
-static void add_range(range_list *list, range made)
-{
-    range *last = list->count ? &list->items[list->count - 1] : NULL;
-    if (last && last->table == made.table && last->rewritten == made.rewritten && made.first == last->last + 1) {
-        last->last = made.last;
-        return;
-    }
-    list->failed |= hone_grow(&list->items, list->count, &list->capacity, sizeof *list->items, RANGES_MAX) != 0;
-    if (!list->failed) list->items[list->count++] = made;
-}
-
-static int compare_ranges(const void *a, const void *b)
-{
-    const range *x = a, *y = b;
-    if (x->table != y->table) return x->table - y->table;
-    return (x->first > y->first) - (x->first < y->first);
-}
-
-// Sorted, each row in one range only.
-static void settle_ranges(range_list *list)
-{
-    size_t kept = 0;
-    if (list->count) qsort(list->items, list->count, sizeof *list->items, compare_ranges);
-    for (size_t i = 0; i < list->count; i++) {
-        range *at = &list->items[i], *last = kept ? &list->items[kept - 1] : NULL;
-        bool same = last && last->table == at->table;
-        if (!same || at->first > last->last + (last->rewritten == at->rewritten)) {
-            list->items[kept++] = *at;
-            continue;
-        }
-        last->rewritten |= at->rewritten;
-        if (at->last > last->last) last->last = at->last;
-    }
-    list->count = kept;
-}
-
-static int find_table(const char *name)
-{
-    for (int k = 0; k < hone_shared_table_count; k++)
-        if (!strcmp(hone_shared_tables[k].name, name)) return k;
-    return -1;
-}
 
 // SQLite calls for each row that is put, changed or removed. The tables without numbers are not told (of them, only toolchain_library changes
 // beside another).
 static void on_update(void *user, int kind, const char *database, const char *name, sqlite3_int64 number)
 {
     hone_shared *shared = user;
-    int table = find_table(name);
+    int table = hone_shared_find_table(name);
     (void)database;
     if (!shared->recording || table < 0) return;
     bool rewritten = kind != SQLITE_INSERT;
     size_t k = shared->touched.count;      // a measurement and its samples take turns
     for (size_t back = 0; back < 4 && k > 0; back++) {
-        range *at = &shared->touched.items[--k];
+        hone_range *at = &shared->touched.items[--k];
         if (at->table != table || at->rewritten != rewritten || at->last + 1 != number) continue;
         at->last = number;
         return;
     }
-    add_range(&shared->touched, (range){table, number, number, rewritten});
+    hone_ranges_add(&shared->touched, (hone_range){table, number, number, rewritten});
 }
 
-static void print_ranges(const range_list *list, hone_text *text)
-{
-    for (size_t i = 0; i < list->count; i++)
-        hone_text_printf(text, "%s %" PRId64 " %" PRId64 "\n", hone_shared_tables[list->items[i].table].name, list->items[i].first, list->items[i].last);
-}
+// ---- following
 
-static hone_status parse_ranges(hone_store *store, const char *text, range_list *list)
-{
-    hone_scan scan = {text};
-    while (*scan.at) {
-        char name[64];
-        range made = {.rewritten = true};
-        if (!hone_scan_word(&scan, name, sizeof name) || (made.table = find_table(name)) < 0 || !hone_scan_char(&scan, ' ') || !hone_scan_int(&scan, &made.first)
-            || !hone_scan_char(&scan, ' ') || !hone_scan_int(&scan, &made.last) || made.last > LAST_ROW || !hone_scan_char(&scan, '\n'))
-            return hone_fail(HONE_DAMAGED, "%s is damaged: a line of its table change says nothing", store->path);
-        add_range(list, made);
-    }
-    return list->failed ? HONE_NO_MEMORY : HONE_OK;
-}
-
-// ---- columns
-
-static const struct kind { const char *sqlite, *array; int32_t oid; } kinds[] = {
-    {"INTEGER", "bigint[]", 20}, {"REAL", "float8[]", 701}, {"TEXT", "text[]", 25}, {"BLOB", "bytea[]", 17},
-};
-enum { INTEGER, REAL, TEXT, BLOB, KINDS };
-
-typedef struct columns {
-    int table, count;
-    sqlite3_stmt *select;          // owned: the rows of a range, in order
-    int kind[HONE_PG_FIELDS];
-    hone_text names;               // "a, b, c"
-} columns;
-
-static void clear_columns(columns *of)
-{
-    sqlite3_finalize(of->select);
-    hone_text_clear(&of->names);
-}
-
-static hone_status find_columns(hone_store *store, int table, columns *of)
-{
-    const hone_shared_table *at = &hone_shared_tables[table];
-    char sql[200];
-    *of = (columns){.table = table};
-    hone_text_init(&of->names);
-    int size = snprintf(sql, sizeof sql, "SELECT * FROM %s", at->name);
-    if (at->key) snprintf(sql + size, sizeof sql - (size_t)size, " WHERE %s BETWEEN ? AND ? ORDER BY %s", at->key, at->key);
-    if (sqlite3_prepare_v2(store->handle, sql, -1, &of->select, NULL) != SQLITE_OK) return hone_store_fail(store, sqlite3_errcode(store->handle), "read");
-    of->count = sqlite3_column_count(of->select);
-    HONE_ASSERT(of->count <= HONE_PG_FIELDS);
-    for (int k = 0; k < of->count; k++) {
-        const char *type = sqlite3_column_decltype(of->select, k);
-        while (of->kind[k] < KINDS - 1 && strcmp(type, kinds[of->kind[k]].sqlite)) of->kind[k]++;
-        hone_text_printf(&of->names, "%s%s", k ? ", " : "", sqlite3_column_name(of->select, k));
-    }
-    return hone_text_status(&of->names);
-}
-
-static void print_where(hone_text *sql, const range *of)
-{
-    const char *key = hone_shared_tables[of->table].key;
-    if (key) hone_text_printf(sql, " WHERE %s BETWEEN %" PRId64 " AND %" PRId64, key, of->first, of->last);
-}
-
-static void print_delete(hone_text *sql, const range *of)
-{
-    hone_text_printf(sql, "DELETE FROM %s", hone_shared_tables[of->table].name);
-    print_where(sql, of);
-}
-
-// ---- from PostgreSQL into the copy
-
-typedef struct taking {
-    hone_store *store;
-    const columns *of;
-    sqlite3_stmt *insert;
-} taking;
-
-static uint64_t read_word(const hone_pg_value *field)
-{
-    uint64_t word = 0;
-    if (field->size == sizeof word) memcpy(&word, field->data, sizeof word);
-    return be64toh(word);
-}
-
-static void bind_field(sqlite3_stmt *insert, int at, int kind, const hone_pg_value *field)
-{
-    uint64_t word = read_word(field);
-    double real;
-    memcpy(&real, &word, sizeof real);
-    if (!field->data) sqlite3_bind_null(insert, at);
-    else if (kind == INTEGER) sqlite3_bind_int64(insert, at, (int64_t)word);
-    else if (kind == REAL) sqlite3_bind_double(insert, at, real);
-    else if (kind == TEXT) sqlite3_bind_text64(insert, at, field->data, field->size, SQLITE_STATIC, SQLITE_UTF8);
-    else sqlite3_bind_blob64(insert, at, field->data, field->size, SQLITE_STATIC);
-}
-
-static hone_status take_row(void *user, const hone_pg_value *fields, int count)
-{
-    taking *to = user;
-    bool row;
-    if (count != to->of->count) return hone_fail(HONE_INTERNAL, "%s answers with another number of columns", to->store->path);
-    for (int k = 0; k < count; k++) bind_field(to->insert, k + 1, to->of->kind[k], &fields[k]);
-    return hone_store_step(to->store, to->insert, &row);
-}
-
-static hone_status drop_here(hone_store *store, const range *at)
-{
-    hone_text sql;
-    hone_text_init(&sql);
-    print_delete(&sql, at);
-    hone_status status = hone_text_status(&sql);
-    if (status == HONE_OK) status = hone_store_exec(store, hone_text_get(&sql));
-    hone_text_clear(&sql);
-    return status;
-}
-
-static hone_status prepare_insert(hone_store *store, const columns *of, sqlite3_stmt **insert)
-{
-    hone_text sql;
-    hone_text_init(&sql);
-    hone_text_printf(&sql, "INSERT INTO %s(%s) VALUES(?", hone_shared_tables[of->table].name, hone_text_get(&of->names));
-    for (int k = 1; k < of->count; k++) hone_text_printf(&sql, ", ?");
-    hone_text_printf(&sql, ")");
-    hone_status status = hone_text_status(&sql);
-    if (status == HONE_OK && sqlite3_prepare_v2(store->handle, hone_text_get(&sql), -1, insert, NULL) != SQLITE_OK)
-        status = hone_store_fail(store, sqlite3_errcode(store->handle), "write");
-    hone_text_clear(&sql);
-    return status;
-}
-
-static hone_status take_rows(hone_store *store, const range *at, const columns *of)
-{
-    const hone_shared_table *table = &hone_shared_tables[at->table];
-    taking to = {store, of, NULL};
-    hone_text sql;
-    hone_text_init(&sql);
-    hone_text_printf(&sql, "COPY (SELECT %s FROM %s", hone_text_get(&of->names), table->name);
-    print_where(&sql, at);
-    hone_text_printf(&sql, "%s%s) TO STDOUT (FORMAT binary)", table->key ? " ORDER BY " : "", table->key ? table->key : "");
-    hone_status status = hone_text_status(&sql);
-    if (status == HONE_OK) status = drop_here(store, at);
-    if (status == HONE_OK) status = prepare_insert(store, of, &to.insert);
-    if (status == HONE_OK) status = hone_pg_copy(store->shared->pg, hone_text_get(&sql), take_row, &to);
-    sqlite3_finalize(to.insert);
-    hone_text_clear(&sql);
-    return status;
-}
-
-static hone_status take_range(hone_store *store, const range *at)
-{
-    columns of;
-    hone_status status = find_columns(store, at->table, &of);
-    if (status == HONE_OK) status = take_rows(store, at, &of);
-    clear_columns(&of);
-    return status;
-}
-
-static hone_status find_changes(hone_store *store, range_list *list)
+static hone_status find_changes(hone_store *store, hone_range_list *list)
 {
     hone_shared *shared = store->shared;
     char sql[200];
@@ -291,15 +63,15 @@ static hone_status find_changes(hone_store *store, range_list *list)
     hone_text_init(&text);
     snprintf(sql, sizeof sql, "SELECT string_agg(ranges, '' ORDER BY position) FROM change WHERE position > %" PRId64, shared->position);
     hone_status status = hone_pg_text(shared->pg, sql, &text);
-    if (status == HONE_OK) status = parse_ranges(store, hone_text_get(&text), list);
+    if (status == HONE_OK) status = hone_ranges_parse(store, hone_text_get(&text), list);
     hone_text_clear(&text);
-    settle_ranges(list);
+    hone_ranges_settle(list);
     return status;
 }
 
-static void add_everything(range_list *list)
+static void add_everything(hone_range_list *list)
 {
-    for (int k = 0; k < hone_shared_table_count; k++) add_range(list, (range){k, INT64_MIN, LAST_ROW, true});
+    for (int k = 0; k < hone_shared_table_count; k++) hone_ranges_add(list, (hone_range){k, INT64_MIN, HONE_LAST_ROW, true});
 }
 
 typedef struct head { int64_t version, position, stamp, mine; } head;      // mine: the stamp at the copy's position
@@ -325,7 +97,7 @@ static hone_status find_head(hone_store *store, head *found)
 static hone_status follow(hone_store *store)
 {
     hone_shared *shared = store->shared;
-    range_list list = {0};
+    hone_range_list list = {0};
     head found;
     hone_status status;
     HONE_TRY(find_head(store, &found));
@@ -337,139 +109,13 @@ static hone_status follow(hone_store *store)
     else add_everything(&list);
     if (!known) hone_store_forget_rows(store);
     status = list.failed ? HONE_NO_MEMORY : HONE_OK;
-    for (size_t i = 0; i < list.count && status == HONE_OK; i++) status = take_range(store, &list.items[i]);
+    for (size_t i = 0; i < list.count && status == HONE_OK; i++) status = hone_shared_take(store, shared->pg, &list.items[i]);
 out:
     hone_free(list.items);
     return status;
 }
 
-// ---- from the copy to PostgreSQL
-
-typedef struct sending {
-    hone_store *store;
-    const columns *of;
-    hone_text arrays[HONE_PG_FIELDS];      // each a column of the rows that wait, in PostgreSQL's binary form of an array
-    hone_text sql;
-    size_t rows, bytes;
-} sending;
-
-static void add_int(hone_text *array, int32_t value)
-{
-    uint32_t word = htobe32((uint32_t)value);
-    hone_text_append(array, (const char *)&word, sizeof word);
-}
-
-static void add_word(hone_text *array, uint64_t word)
-{
-    word = htobe64(word);
-    add_int(array, sizeof word);
-    hone_text_append(array, (const char *)&word, sizeof word);
-}
-
-static void add_value(hone_text *array, sqlite3_stmt *select, int at, int kind)
-{
-    uint64_t word;
-    double real = sqlite3_column_double(select, at);
-    memcpy(&word, &real, sizeof word);
-    if (sqlite3_column_type(select, at) == SQLITE_NULL) add_int(array, -1);
-    else if (kind == INTEGER) add_word(array, (uint64_t)sqlite3_column_int64(select, at));
-    else if (kind == REAL) add_word(array, word);
-    else {
-        const char *data = sqlite3_column_blob(select, at);
-        int size = sqlite3_column_bytes(select, at);
-        add_int(array, size);
-        hone_text_append(array, data ? data : "", (size_t)size);
-    }
-}
-
-// One dimension, NULLs possible, the type of an element, how many, counted from 1.
-static void begin_arrays(sending *to)
-{
-    for (int k = 0; k < to->of->count; k++) {
-        hone_text *array = &to->arrays[k];
-        array->size = 0;
-        const int32_t words_of_head[] = {1, 1, kinds[to->of->kind[k]].oid, 0, 1};
-        for (int i = 0; i < 5; i++) add_int(array, words_of_head[i]);
-    }
-    to->rows = to->bytes = 0;
-}
-
-static hone_status send_rows(sending *to)
-{
-    hone_pg_value values[HONE_PG_FIELDS];
-    uint32_t count = htobe32((uint32_t)to->rows);
-    int64_t rows = 0;
-    hone_status status = HONE_OK;
-    if (!to->rows) return HONE_OK;
-    for (int k = 0; k < to->of->count && status == HONE_OK; k++) {
-        status = hone_text_status(&to->arrays[k]);
-        if (status == HONE_OK) memcpy(to->arrays[k].data + 12, &count, sizeof count);
-        values[k] = (hone_pg_value){to->arrays[k].data, to->arrays[k].size};
-    }
-    if (status == HONE_OK) status = hone_pg_put(to->store->shared->pg, hone_text_get(&to->sql), values, to->of->count, &rows);
-    if (status == HONE_OK && rows != (int64_t)to->rows) {
-        to->store->shared->position = -1;
-        status = hone_fail(HONE_AGAIN, "%s has rows that were not put there by hone, in place of new ones: the copy is made anew; try again", to->store->path);
-    }
-    begin_arrays(to);
-    return status;
-}
-
-static hone_status add_rows(sending *to, const range *at)
-{
-    sqlite3_stmt *select = to->of->select;
-    bool row;
-    hone_status status = HONE_OK;
-    if (hone_shared_tables[at->table].key) {
-        sqlite3_bind_int64(select, 1, at->first);
-        sqlite3_bind_int64(select, 2, at->last);
-    }
-    while (status == HONE_OK && (status = hone_store_step(to->store, select, &row)) == HONE_OK && row) {
-        for (int k = 0; k < to->of->count; k++) {
-            size_t before = to->arrays[k].size;
-            add_value(&to->arrays[k], select, k, to->of->kind[k]);
-            to->bytes += to->arrays[k].size - before;
-        }
-        if (++to->rows == ROWS_AT_ONCE || to->bytes > BYTES_AT_ONCE) status = send_rows(to);
-    }
-    return status == HONE_OK ? send_rows(to) : status;
-}
-
-static void print_insert(sending *to, const char *table)
-{
-    hone_text_printf(&to->sql, "INSERT INTO %s(%s) SELECT * FROM unnest(", table, hone_text_get(&to->of->names));
-    for (int k = 0; k < to->of->count; k++) hone_text_printf(&to->sql, "%s$%d::%s", k ? ", " : "", k + 1, kinds[to->of->kind[k]].array);
-    hone_text_printf(&to->sql, ") ON CONFLICT DO NOTHING");
-}
-
-static hone_status drop_there(hone_store *store, const range *at)
-{
-    hone_text sql;
-    hone_text_init(&sql);
-    print_delete(&sql, at);
-    hone_status status = hone_text_status(&sql);
-    if (status == HONE_OK) status = hone_pg_run(store->shared->pg, hone_text_get(&sql));
-    hone_text_clear(&sql);
-    return status;
-}
-
-static hone_status send_range(hone_store *store, const range *at)
-{
-    columns of;
-    sending to = {.store = store, .of = &of};
-    hone_status status = find_columns(store, at->table, &of);
-    hone_text_init(&to.sql);
-    for (int k = 0; k < HONE_PG_FIELDS; k++) hone_text_init(&to.arrays[k]);
-    if (status == HONE_OK && at->rewritten) status = drop_there(store, at);
-    print_insert(&to, hone_shared_tables[at->table].name);
-    begin_arrays(&to);
-    if (status == HONE_OK) status = hone_text_status(&to.sql);
-    if (status == HONE_OK) status = add_rows(&to, at);
-    for (int k = 0; k < HONE_PG_FIELDS; k++) hone_text_clear(&to.arrays[k]);
-    hone_text_clear(&to.sql);
-    clear_columns(&of);
-    return status;
-}
+// ---- sending
 
 static hone_status send_change(hone_store *store)
 {
@@ -480,7 +126,7 @@ static hone_status send_change(hone_store *store)
     shared->next_position++;
     hone_text_init(&sql);
     hone_text_printf(&sql, "INSERT INTO change(position, stamp, ranges) VALUES(%" PRId64 ", %" PRId64 ", '", shared->next_position, shared->next_stamp);
-    print_ranges(&shared->touched, &sql);
+    hone_ranges_print(&shared->touched, &sql);
     hone_text_printf(&sql, "'); DELETE FROM change WHERE position <= %" PRId64, shared->next_position - CHANGES_KEPT);
     hone_status status = hone_text_status(&sql);
     if (status == HONE_OK) status = hone_pg_run(shared->pg, hone_text_get(&sql));
@@ -490,15 +136,17 @@ static hone_status send_change(hone_store *store)
 
 static hone_status send_all(hone_store *store)
 {
-    range_list *list = &store->shared->touched;
+    hone_range_list *list = &store->shared->touched;
     size_t told = list->count;
+    bool is_foreign = false;
     for (size_t i = 0; i < told; i++)
-        if (list->items[i].table == TOOLCHAIN) add_range(list, (range){TOOLCHAIN_LIBRARY, list->items[i].first, list->items[i].last, false});
+        if (list->items[i].table == HONE_SHARED_TOOLCHAIN) hone_ranges_add(list, (hone_range){HONE_SHARED_TOOLCHAIN_LIBRARY, list->items[i].first, list->items[i].last, false});
     for (int k = 0; store->settled && k < hone_shared_table_count; k++)
-        if (!hone_shared_tables[k].key) add_range(list, (range){k, INT64_MIN, LAST_ROW, true});
-    settle_ranges(list);
+        if (!hone_shared_tables[k].key) hone_ranges_add(list, (hone_range){k, INT64_MIN, HONE_LAST_ROW, true});
+    hone_ranges_settle(list);
     hone_status status = list->failed ? HONE_NO_MEMORY : HONE_OK;
-    for (size_t i = 0; i < list->count && status == HONE_OK; i++) status = send_range(store, &list->items[i]);
+    for (size_t i = 0; i < list->count && status == HONE_OK; i++) status = hone_shared_send(store, store->shared->pg, &list->items[i], &is_foreign);
+    if (is_foreign) store->shared->position = -1;
     return status == HONE_OK && list->count ? send_change(store) : status;
 }
 

@@ -31,7 +31,34 @@ typedef struct hone_shared_table {
     const char *name, *key;        // the integer by which rows are named; NULL: the table is written as a whole
 } hone_shared_table;
 
+// postgres_ranges.c: tables, and which of their rows a transaction has written
+enum { HONE_SHARED_TOOLCHAIN = 1, HONE_SHARED_TOOLCHAIN_LIBRARY = 2 };        // places in the list
 extern const hone_shared_table hone_shared_tables[];
 extern const int hone_shared_table_count;
+int hone_shared_find_table(const char *name);                  // -1 none
+
+#define HONE_LAST_ROW (INT64_MAX - 1)    // there is a next one to compute with
+
+typedef struct hone_range {        // rows first..last of a table
+    int table;
+    int64_t first, last;
+    bool rewritten;                // some were there before
+} hone_range;
+
+typedef struct hone_range_list {
+    hone_range *items;             // owned
+    size_t count, capacity;
+    bool failed;                   // out of memory
+} hone_range_list;
+
+void hone_ranges_add(hone_range_list *list, hone_range made);
+void hone_ranges_settle(hone_range_list *list);                // sorted, each row in one range only
+void hone_ranges_print(const hone_range_list *list, hone_text *text);
+hone_status hone_ranges_parse(hone_store *store, const char *text, hone_range_list *list);
+
+// postgres_rows.c: the rows of a range, inside a transaction of both sides
+hone_status hone_shared_take(hone_store *store, hone_pg *pg, const hone_range *at);        // from PostgreSQL, in place of the copy's
+// To PostgreSQL, in place of its own where rewritten. *is_foreign is set when rows are there that the copy does not know.
+hone_status hone_shared_send(hone_store *store, hone_pg *pg, const hone_range *at, bool *is_foreign);
 
 #endif

@@ -231,8 +231,8 @@ static hone_status collect_asked(hone_store *store, const hone_question *questio
     if (status != HONE_OK) return status;
     for (size_t i = 0; i < list->count; i++) {
         hone_evidence *at = &list->items[i];
-        at->level = at->rescaled > 0 || hone_toolchain_covers(toolchain, at->row.depends) ? 0 : 1;
-        if (at->level == 0 || question->allow_stale) list->items[kept++] = *at;
+        at->level = (at->rescaled > 0 && !at->last_resort) || hone_toolchain_covers(toolchain, at->row.depends) ? 0 : 1;
+        if (at->level == 0 || at->last_resort || question->allow_stale) list->items[kept++] = *at;
     }
     list->count = kept;
     return question->allow_approximate ? collect_sibling(store, question, store->answers, list) : HONE_OK;

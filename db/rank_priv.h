@@ -15,7 +15,8 @@ typedef struct hone_evidence {
     const char *writer;    // of its run; NULL like "local"
     bool remote;           // by a writer whose word needs another's: neither measured here nor vouched for by one who may
     bool promoted;         // a ruling vouches for it
-    double rescaled;       // recheck.c: 0, or what its times were multiplied by to stand for the versions asked for; level 0
+    double rescaled;       // recheck.c: 0, or what its times were multiplied by to stand for the versions asked for
+    bool last_resort;      // recheck.c: it stands for them only where nothing else does; level 1
     double bound_ns;       // no device of this kind can be faster; 0 unknown
     double time_ns;        // agree.c: the median, freed of what the run's chip adds or takes
     bool doubted;          // agree.c: does not count until another writer or a ruling confirms it

@@ -162,6 +162,7 @@ hone_status hone_recheck_apply(hone_store *store, const char *device, const char
         }
         if (status != HONE_OK || !best.found || best.decision == HONE_RECHECK_RETIME) continue;
         at->rescaled = best.scale;
+        at->last_resort = best.decision == HONE_RECHECK_APART;
         status = rescale(&at->row, best.scale, arena);
     }
     return status;

@@ -10,8 +10,8 @@
 
 enum { HONE_SCHEMA_RECHECK = 4 };          // the schema version that has the table
 
-// Finds, of evidence of one device that this toolchain does not cover, what a recheck in force keeps or rescales for it: sets `rescaled` and
-// multiplies times and samples (new ones in the arena). A recheck is in force when its writer's word needs no other's (the owner, who is
+// Finds, of evidence of one device that this toolchain does not cover, what a recheck in force keeps or rescales for it, or leaves as a last resort: sets
+// `rescaled` and multiplies times and samples (new ones in the arena). A recheck is in force when its writer's word needs no other's (the owner, who is
 // empowered, "local") or a ruling promotes it, and no ruling hides it; of several on one family, mode and versions the latest run's.
 hone_status hone_recheck_apply(hone_store *store, const char *device, const char *toolchain, hone_arena *arena, hone_evidence_list *list);
 // The rows in force on a device, by family and versions, the latest of equal ones last.

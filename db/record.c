@@ -24,7 +24,7 @@ int hone_verdict_parse(const char *name, hone_verdict *verdict)
     return -1;
 }
 
-static const char *const decisions[HONE_RECHECK_DECISIONS] = {"keep", "rescale", "retime"};
+static const char *const decisions[HONE_RECHECK_DECISIONS] = {"keep", "rescale", "apart", "retime"};
 
 const char *hone_recheck_name(hone_recheck_decision decision)
 {

@@ -79,11 +79,12 @@ typedef struct hone_coverage {     // "this source was tried on this problem, he
 typedef enum hone_recheck_decision {
     HONE_RECHECK_KEEP,             // they take as long now
     HONE_RECHECK_RESCALE,          // all of them take `scale` times as long now
+    HONE_RECHECK_APART,            // they moved apart, and none failed: one counts only where nothing else does, at `scale` times its time
     HONE_RECHECK_RETIME,           // only what is timed again counts
     HONE_RECHECK_DECISIONS
 } hone_recheck_decision;
 
-const char *hone_recheck_name(hone_recheck_decision decision);     // "keep", "rescale", "retime"
+const char *hone_recheck_name(hone_recheck_decision decision);     // "keep", "rescale", "apart", "retime"
 
 typedef struct hone_recheck {      // immutable; of several on one family and the same versions the latest run's counts
     hone_id run;
@@ -105,7 +106,7 @@ typedef struct hone_ranked {
     double low_ns, high_ns;        // 95% interval of the median over all samples, from order statistics
     int64_t workspace_bytes;
     int64_t measurements;
-    double rescaled;               // 0 as measured; else a recheck stands for times of other versions: what they were multiplied by
+    double rescaled;               // 0 as measured; else a recheck speaks for times of other versions: what they were multiplied by
     int staleness;                 // 0 same device and dependencies; 1 other toolchain (stale); 2 other model of the architecture (approximate)
     int tied;                      // with the first line: within 0.5%, or the intervals overlap; 0 for the first itself and for other kinds of staleness
     hone_id evidence;              // the measurement that stands for it

@@ -100,6 +100,7 @@ static hone_status ask_network(hone_costs *costs, const hone_problem *problem, h
 
 static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost *cost) {
     const hone_build_options *o = costs->options;
+    bool wants_fastest = o->allow_stale || o->allow_approximate;
     hone_question question = {.device = o->device, .toolchain = o->toolchain, .problem = cost->problem, .mode = "",
                               .allow_stale = o->allow_stale, .allow_approximate = o->allow_approximate};
     hone_ranked *ranked = NULL;
@@ -107,9 +108,10 @@ static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost
     hone_status status = hone_store_rank(costs->store, &question, &ranked, &n);
     if (status != HONE_OK) return status;
     cost->ns = hone_roofline_ns(problem, &costs->target) * UNMEASURED_FACTOR + 1e6;
-    // Fresh evidence ranks first, but who allows stale evidence wants the fastest: the reference rests on no library and is always fresh.
+    // Fresh evidence ranks first, but who allows stale evidence wants the fastest: the reference rests on no library and is always fresh. To others
+    // only a recheck offers stale evidence, as a last resort.
     for (size_t k = 0; k < n; k++) {
-        if (cost->tactic && (ranked[k].staleness <= cost->staleness || ranked[k].median_ns >= cost->ns)) continue;
+        if (cost->tactic && (!wants_fastest || ranked[k].staleness <= cost->staleness || ranked[k].median_ns >= cost->ns)) continue;
         if (!acceptable(costs, problem, &ranked[k])) continue;
         status = take_ranked(costs, &ranked[k], cost);
         if (status != HONE_OK) break;

@@ -15,7 +15,7 @@ static const char *const stale_words[] = {"", "stale", "approximate"};
 // How far evidence is from what was measured under the plan's own versions.
 static const char *kind_of(const hone_ranked *r)
 {
-    return r->rescaled == 1 ? "revalidated" : r->rescaled > 0 ? "rescaled" : stale_words[r->staleness];
+    return r->staleness ? stale_words[r->staleness] : r->rescaled == 1 ? "revalidated" : r->rescaled > 0 ? "rescaled" : "";
 }
 
 // What the database answers for one step.

@@ -314,6 +314,7 @@ typedef struct sample {
     size_t n, known;               // known: with those that failed
     double far, apart;             // how far one lies from the middle, and two from each other, beyond what noise explains
     double moved;                  // and one from what the library did
+    double robust, wide;           // deviations of all: by the median of those beyond noise; by their squares, less what noise adds to those
 } sample;
 
 // A deviation beyond what noise explains.
@@ -325,7 +326,7 @@ static double beyond(double deviation, double noise)
 static sample take_sample(hone_survey *s, hone_survey_kin *kin)
 {
     sample taken = {.n = gather_ratios(s, kin)};
-    double least = INFINITY, most = -INFINITY, low = 0, high = 0;
+    double least = INFINITY, most = -INFINITY, low = 0, high = 0, squares = 0;
     size_t n = taken.n;
     taken.known = n + kin->is.failed;
     kin->middle = n ? hone_stats_median(s->room, n) : 0;
@@ -333,13 +334,16 @@ static sample take_sample(hone_survey *s, hone_survey_kin *kin)
         least = fmin(least, s->room[k]);
         most = fmax(most, s->room[k]);
         taken.moved = fmax(taken.moved, fabs(beyond(s->room[k] - kin->library, s->noise[k])));
+        squares += (s->room[k] - kin->middle) * (s->room[k] - kin->middle) - s->noise[k] * s->noise[k] / 4;
         s->room[k] = beyond(s->room[k] - kin->middle, s->noise[k]);
         low = fmin(low, s->room[k]);
         high = fmax(high, s->room[k]);
     }
     taken.far = fmax(high, -low);
     taken.apart = high - low;
-    kin->spread = n >= 3 ? 1.4826 * hone_stats_mad(s->room, n) : 0;        // of a normal distribution, its deviation
+    taken.robust = n >= 3 ? 1.4826 * hone_stats_mad(s->room, n) : 0;       // of a normal distribution, its deviation
+    taken.wide = n >= WHEN_MOVED ? sqrt(fmax(0, squares / (double)(n - 1))) : 0;
+    kin->spread = fmax(taken.robust, taken.wide);
     kin->is.low = n ? exp(least) : 1;
     kin->is.high = n ? exp(most) : 1;
     return taken;
@@ -350,7 +354,7 @@ static size_t wish(const hone_survey *s, const hone_survey_kin *kin, const sampl
 {
     double tolerance = s->rules.tolerance;
     if (kin->is.is_anew) return taken->n ? WHEN_NEW : 0;
-    if (taken->n && (kin->is.failed || taken->apart > 2 * tolerance)) return WHEN_APART;
+    if (taken->n && (kin->is.failed || taken->apart > 2 * tolerance || taken->wide > 2 * tolerance)) return WHEN_APART;
     return taken->moved > tolerance || kin->is.failed ? WHEN_MOVED : 0;
 }
 
@@ -358,14 +362,15 @@ static void judge(hone_survey *s, hone_survey_kin *kin)
 {
     sample taken = take_sample(s, kin);
     double tolerance = s->rules.tolerance, centre = taken.moved <= tolerance ? kin->library : kin->middle;      // of more families is more sure
-    bool differs = kin->spread > tolerance || taken.far > 4 * tolerance || fabs(kin->middle) > log(SCALE_MOST);
+    bool differs = taken.robust > tolerance || taken.far > 4 * tolerance || taken.wide > 2 * tolerance;
     size_t wanted = wish(s, kin, &taken);
     if (wanted > kin->wanted) kin->wanted = wanted;
     kin->is_gone = !kin->is.is_anew && !taken.n && taken.known && (taken.known >= GONE_FAILURES || taken.known >= kin->drawable);
     kin->is.is_decided = taken.known && (taken.known >= kin->wanted || taken.known >= kin->drawable);
-    if (kin->is.failed || differs || kin->is.is_anew || !taken.n) kin->is.decision = HONE_RECHECK_RETIME;
+    if (kin->is.failed || kin->is.is_anew || !taken.n || fabs(kin->middle) > log(SCALE_MOST)) kin->is.decision = HONE_RECHECK_RETIME;
+    else if (differs) kin->is.decision = HONE_RECHECK_APART;
     else kin->is.decision = fabs(centre) > tolerance ? HONE_RECHECK_RESCALE : HONE_RECHECK_KEEP;
-    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(centre) : 1;
+    kin->is.scale = kin->is.decision == HONE_RECHECK_RESCALE ? exp(centre) : kin->is.decision == HONE_RECHECK_APART ? exp(kin->middle) : 1;
 }
 
 // What a library did to most of its families. With a few it is not known: then nothing is expected.
@@ -386,19 +391,33 @@ void hone_survey_judge(hone_survey *s)
     for (size_t k = 0; k < s->n_kin; k++) judge(s, &s->kin[k]);
 }
 
+bool hone_survey_stands(const hone_survey_kin *kin)
+{
+    return kin->is.is_decided && (kin->is.decision == HONE_RECHECK_KEEP || kin->is.decision == HONE_RECHECK_RESCALE);
+}
+
 double hone_survey_usable_ns(const hone_survey *s, const hone_survey_record *record)
 {
     if (record->has_failed) return INFINITY;
     if (record->now_ns > 0) return record->now_ns;
     const hone_survey_kin *kin = &s->kin[record->family];
-    bool counts = kin->is.is_decided && kin->is.decision != HONE_RECHECK_RETIME;
-    return counts ? record->is.before_ns * kin->is.scale : INFINITY;
+    return hone_survey_stands(kin) ? record->is.before_ns * kin->is.scale : INFINITY;
+}
+
+// What a family that moved apart leaves for where nothing else may be used.
+static double last_resort_ns(const hone_survey *s, const hone_survey_record *record)
+{
+    if (record->has_failed || record->family < 0) return INFINITY;
+    const hone_survey_kin *kin = &s->kin[record->family];
+    return kin->is.is_decided && kin->is.decision == HONE_RECHECK_APART ? record->is.before_ns * kin->is.scale : INFINITY;
 }
 
 static double usable_best(const hone_survey *s, const hone_survey_problem *problem)
 {
     double best = problem->anew_ns > 0 ? problem->anew_ns : INFINITY;
     for (size_t k = problem->from; k < problem->to; k++) best = fmin(best, hone_survey_usable_ns(s, &s->records[k]));
+    if (isfinite(best)) return best;
+    for (size_t k = problem->from; k < problem->to; k++) best = fmin(best, last_resort_ns(s, &s->records[k]));
     return best;
 }
 
@@ -449,7 +468,7 @@ static int by_value(const void *a, const void *b)
 static bool is_worth_it(const hone_survey *s, const hone_survey_kin *kin)
 {
     if (!kin->is.is_decided || kin->is_gone) return false;
-    if (kin->parent < 0) return kin->is.decision == HONE_RECHECK_RETIME;
+    if (kin->parent < 0) return !hone_survey_stands(kin);
     return s->kin[kin->parent].is_gone || (kin->is.timed && kin->middle < -s->rules.tolerance);
 }
 

@@ -7,7 +7,8 @@
 //     record is: winners and close runners-up of heavy problems come first, and nobody can tell which.
 //  2. The sample grows where it disagrees. A family whose middle ratio of times stays is kept; one that moved as a whole is rescaled.
 //  3. One whose records moved apart or failed is timed again, record by record, in the order of expected improvement of the networks' time
-//     (Mockus 1978; Jones, Schonlau & Welch, Journal of Global Optimization 13, 1998), until little can be won or 3% of all were timed.
+//     (Mockus 1978; Jones, Schonlau & Welch, Journal of Global Optimization 13, 1998), until little can be won or 3% of all were timed. Where none
+//     failed, the others are a last resort.
 //  4. A vendor's library may offer other tactics now: on a few problems of each of its families, and on more, in the same order, where the
 //     old ones are gone or the new ones are faster.
 #ifndef HONE_TUNER_SURVEY_H
@@ -20,7 +21,7 @@ typedef struct hone_survey hone_survey;
 typedef struct hone_survey_rules {
     double tolerance;              // a ratio within 1 +- this is no change
     double loss;                   // what may stay on the table, as a part of each network's time in each type
-    double share;                  // of the stale records, how many are timed at most, but for those without which a problem has nothing
+    double share;                  // of the stale records, how many are timed at most, but where a family fails in part and a problem has nothing else
     uint64_t seed;
 } hone_survey_rules;
 

@@ -124,7 +124,7 @@ static bool is_unchanged(const hone_survey *s, const char *source)
     for (size_t k = 0; k < s->n_kin; k++) {
         const hone_survey_family *family = &s->kin[k].is;
         if (family->is_anew || !is_of_source(family->family, source)) continue;
-        if (!family->is_decided || family->decision == HONE_RECHECK_RETIME) return false;
+        if (!hone_survey_stands(&s->kin[k])) return false;
         families++;
     }
     return families > 0;

@@ -68,6 +68,8 @@ struct hone_survey {
 };
 
 void hone_survey_judge(hone_survey *survey);        // from all that was told
+// Whether records that were not timed again are kept or rescaled.
+bool hone_survey_stands(const hone_survey_kin *kin);
 // What a build may reckon with; INFINITY when the record may not be used.
 double hone_survey_usable_ns(const hone_survey *survey, const hone_survey_record *record);
 

@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/rng.h"
+#include "db/ruling.h"
 #include "db/store_priv.h"
 
 static char folder[256];
@@ -324,10 +326,13 @@ static void make_before(const char *path, const char *content, int version)
     for (int i = 0; i < version; i++) hone_text_printf(&sql, "%s", hone_schema_migrations[i]);
     hone_text_printf(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; ATTACH '%s' AS now;", HONE_STORE_APPLICATION, version,
                      content);
-    static const char *const names[] = {"device", "toolchain", "toolchain_library", "problem", "tactic", "run", "run_private", "measurement", "sample",
-                                        "coverage", "network", "network_problem", "plan", "plan_step", "artifact"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        hone_text_printf(&sql, "INSERT INTO main.%s SELECT * FROM now.%s;", names[i], names[i]);
+    static const struct { int since; const char *name; } tables[] = {
+        {1, "device"}, {1, "toolchain"}, {1, "toolchain_library"}, {1, "problem"}, {1, "tactic"}, {1, "run"}, {1, "run_private"}, {1, "measurement"}, {1, "sample"},
+        {1, "coverage"}, {1, "network"}, {1, "network_problem"}, {1, "plan"}, {1, "plan_step"}, {1, "calibration"}, {1, "artifact"}, {1, "batch"}, {1, "ruling"},
+        {3, "owner"}, {3, "quarantine"}, {3, "standing"}, {3, "hidden"},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (tables[i].since <= version) hone_text_printf(&sql, "INSERT INTO main.%s SELECT * FROM now.%s;", tables[i].name, tables[i].name);
     run_sql(path, hone_text_get(&sql));
     hone_text_clear(&sql);
 }
@@ -394,8 +399,15 @@ static void a_migration_killed_at_any_statement_is_whole(void **state)
     (void)state;
     hone_store *store = fixture_create(folder, "content.db");
     char *content = hone_strdup(path_of("content.db")), *path = hone_strdup(path_of("before.db"));
+    hone_key key;
+    hone_id other;
     fixture_fill(store, 0);
+    OK(hone_key_open(path_of("migrated.key"), &key));
+    hone_hash_once("other", 5, &other);
+    OK(hone_store_own(store, &key, false));
+    OK(hone_ruling_put(store, &key, HONE_RULING_ADMIT, &other, "", NULL));
     char *truth = fixture_dump(store, 0);
+    assert_non_null(strstr(truth, "\nruling\t"));
     hone_store_close(store);
     for (int from = 1; from < HONE_STORE_SCHEMA; from++) kill_migrations(path, content, truth, from);
     hone_free(truth);

@@ -56,7 +56,7 @@ static void every_table_is_listed(void **state)
     assert_int_equal(sqlite3_prepare_v2(store->handle, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_info'", -1, &tables, NULL), SQLITE_OK);
     for (; sqlite3_step(tables) == SQLITE_ROW; count++) {
         const char *name = (const char *)sqlite3_column_text(tables, 0), *key = NULL;
-        if (!is_listed(name, &key)) fail_msg("postgres_copy.c does not list the table %s", name);
+        if (!is_listed(name, &key)) fail_msg("postgres_ranges.c does not list the table %s", name);
         assert_int_equal(sqlite3_prepare_v2(store->handle, "SELECT sum(name = ?2), count(*), sum(type IN ('INTEGER', 'REAL', 'TEXT', 'BLOB')) FROM pragma_table_info(?1)",
                                             -1, &columns, NULL), SQLITE_OK);
         sqlite3_bind_text(columns, 1, name, -1, SQLITE_STATIC);

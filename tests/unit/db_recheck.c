@@ -109,6 +109,28 @@ static void kept_and_rescaled_records_count(void **state)
     hone_store_close(store);
 }
 
+static void what_moved_apart_is_a_last_resort(void **state)
+{
+    (void)state;
+    hone_store *store = make("apart.db");
+    hone_question question = {.device = H200, .toolchain = NOW, .problem = PROBLEM, .mode = ""};
+    hone_ranked *ranked;
+    size_t count;
+    put(store, 2, HONE_RECHECK_APART, 0.5);
+    OK(hone_store_rank(store, &question, &ranked, &count));
+    assert_int_equal(count, 2);
+    assert_string_equal(ranked[0].tactic, OWN);        // slower, but known
+    assert_true(ranked[0].staleness == 0 && ranked[1].staleness == 1 && ranked[1].median_ns == 50 && ranked[1].rescaled == 0.5);
+    hone_free(ranked);
+    hone_id run = fixture_put_run(store, 3);
+    hone_measurement wrong = fixture_failure(&run, LT, HONE_VERDICT_WRONG);
+    wrong.problem = PROBLEM;
+    wrong.depends = "cublaslt=13.2.0";
+    OK(hone_store_put_measurement(store, &wrong, NULL));
+    expect(store, 0, 0);
+    hone_store_close(store);
+}
+
 static void only_what_was_decided_counts(void **state)
 {
     static const struct { const char *family, *depends, *now, *mode; } others[] = {
@@ -333,7 +355,8 @@ static int set_up(void **state)
 int test_db_recheck(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(families_are_spelled), cmocka_unit_test(kept_and_rescaled_records_count), cmocka_unit_test(only_what_was_decided_counts),
+        cmocka_unit_test(families_are_spelled), cmocka_unit_test(kept_and_rescaled_records_count),
+        cmocka_unit_test(what_moved_apart_is_a_last_resort), cmocka_unit_test(only_what_was_decided_counts),
         cmocka_unit_test(what_was_measured_stands_before_it), cmocka_unit_test(only_whose_word_stands_alone_may_say),
         cmocka_unit_test(what_no_recheck_can_say_is_refused), cmocka_unit_test(older_files_hold_none), cmocka_unit_test(they_travel_in_batches_and_exports),
         cmocka_unit_test(records_are_told_before_and_since),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A plan that is to do without a library has no tactic that may open it: neither the fastest, nor a pinned one, nor one whose kernel is
-// not compiled yet. On the evidence of a GPU that is not here.
+// not compiled yet. Nor does one whose family a recheck found apart come before anything that is known. On the evidence of a GPU that is not here.
 #include "tests/unit/graph_maker.h"
 
 #define H200 "cuda sm_90 \"NVIDIA H200\" sms=132 mem=143771MiB clock=1980MHz power=700W"
@@ -13,14 +13,14 @@ typedef struct stage {
     hone_device device;            // its target and toolchain only: nothing runs
     hone_store *store;
     hone_id run;
-    const char *artifact;          // of the rows that are put next
+    const char *artifact, *depends;        // of the rows that are put next
     char own[HONE_TACTIC_TEXT];    // a tactic of source nvrtc for problem
     char problem[1024];
 } stage;
 
 static void put(const stage *s, const char *problem, const char *tactic, double ns)
 {
-    hone_measurement row = {.run = s->run, .device = H200, .toolchain = s->device.toolchain, .depends = "", .problem = problem, .tactic = tactic,
+    hone_measurement row = {.run = s->run, .device = H200, .toolchain = s->device.toolchain, .depends = s->depends, .problem = problem, .tactic = tactic,
         .mode = "single cold", .verdict = HONE_VERDICT_OK, .timer = "cupti", .median_ns = ns, .mad_ns = 1, .min_ns = ns - 1, .error = 1e-4,
         .clock_mhz = -1, .temperature_c = -1, .power_w = -1, .throttle = "", .registers = -1, .artifact = s->artifact, .note = "",
         .samples_ns = &ns, .sample_count = 1};
@@ -40,7 +40,8 @@ static hone_status put_cudnn(void *user, const char *spelling, int64_t times)
     return HONE_OK;
 }
 
-static void open_stage(stage *s, int known_of_8)
+// depends: what cuDNN's times rest on.
+static void open_stage(stage *s, int known_of_8, const char *depends)
 {
     hone_precision_set set;
     hone_run run = {.start_unix_ms = 2, .options = "", .effort = "full", .writer = "local", .sequence = 2, .private_host = "", .private_gpu_uuid = ""};
@@ -48,6 +49,7 @@ static void open_stage(stage *s, int known_of_8)
     OK(hone_target_parse(H200, &s->device.target));
     snprintf(s->device.toolchain, sizeof s->device.toolchain, "cuda=13.0 cublaslt=13.1.0 cudnn=9.19.0 nvrtc=13.0 hone=0.1.0");
     s->artifact = "";
+    s->depends = depends;
     maker_images(&s->m, 3, 12);
     s->store = maker_store(s->m.graph, &s->device, "fp16", 3, known_of_8, NULL);
     OK(hone_store_put_run(s->store, &run, &s->run));
@@ -94,7 +96,7 @@ static void the_next_best_is_taken(void **state)
     hone_text missing;
     hone_plan *plan;
     (void)state;
-    open_stage(&s, 8);
+    open_stage(&s, 8, "");
     hone_text_init(&missing);
     OK(build(&s, NULL, NULL, true, &missing, &plan));
     assert_true(count_steps(plan, "cudnn.") > 0);
@@ -126,7 +128,7 @@ static void what_has_nothing_else_is_missing(void **state)
     hone_text missing, before;
     hone_plan *plan;
     (void)state;
-    open_stage(&s, 0);
+    open_stage(&s, 0, "");
     hone_text_init(&missing);
     hone_text_init(&before);
     assert_int_equal(build(&s, NULL, NULL, true, &before, &plan), HONE_MISS);
@@ -143,6 +145,46 @@ static void what_has_nothing_else_is_missing(void **state)
     close_stage(&s);
 }
 
+// How many steps are cuDNN's, all of them stale; `lacking`: problems that the store has nothing for.
+static int count_stale(const stage *s, bool allow_stale, int *lacking)
+{
+    hone_build_options options = {.device = H200, .toolchain = s->device.toolchain, .lanes = 1, .workspace_limit_bytes = -1, .allow_stale = allow_stale};
+    hone_text missing;
+    hone_plan *plan;
+    hone_text_init(&missing);
+    OK(hone_precision_set_parse("fp16", &options.precisions));
+    OK(hone_build(s->m.graph, s->store, &options, "net", &missing, &plan));
+    int n = count_steps(plan, "cudnn.");
+    for (int k = 0; k < plan->n_steps; k++) assert_true(plan->steps[k].staleness == !strncmp(plan->steps[k].tactic, "cudnn.", 6));
+    *lacking = count_lines(hone_text_get(&missing), "conv ");
+    hone_plan_free(plan);
+    hone_text_clear(&missing);
+    return n;
+}
+
+static void what_moved_apart_is_a_last_resort(void **state)
+{
+    hone_recheck apart = {.device = H200, .family = "cudnn.conv conv f16", .depends = "cudnn=9.18.0", .now = "cudnn=9.19.0", .mode = "single cold",
+                          .decision = HONE_RECHECK_APART, .scale = 1, .low = 0.8, .high = 1.2, .timed = 6};
+    stage s;
+    int lacking, before;
+    (void)state;
+    open_stage(&s, 8, "cudnn=9.18.0");
+    apart.run = s.run;
+    OK(hone_store_put_recheck(s.store, &apart));
+    assert_int_equal(count_stale(&s, false, &lacking), 0);         // though they were by far the fastest
+    assert_true(count_stale(&s, true, &lacking) > 0);
+    close_stage(&s);
+    open_stage(&s, 0, "cudnn=9.18.0");
+    apart.run = s.run;
+    assert_int_equal(count_stale(&s, false, &before), 0);
+    assert_true(before > 0);
+    OK(hone_store_put_recheck(s.store, &apart));
+    assert_true(count_stale(&s, false, &lacking) > 0);
+    assert_int_equal(lacking, 0);
+    close_stage(&s);
+}
+
 static void a_pin_that_needs_the_library_is_refused(void **state)
 {
     stage s;
@@ -150,7 +192,7 @@ static void a_pin_that_needs_the_library_is_refused(void **state)
     hone_plan *plan;
     int step = 0;
     (void)state;
-    open_stage(&s, 8);
+    open_stage(&s, 8, "");
     hone_text_init(&missing);
     OK(build(&s, NULL, NULL, true, &missing, &plan));
     while (strncmp(plan->steps[step].tactic, "cudnn.", 6)) step++;
@@ -182,7 +224,7 @@ static void compiled_kernels_need_no_compiler(void **state)
     hone_text missing;
     hone_plan *plan;
     (void)state;
-    open_stage(&s, 8);
+    open_stage(&s, 8, "");
     hone_text_init(&missing);
     OK(build(&s, "cudnn", NULL, true, &missing, &plan));
     find_own(&s, plan);
@@ -243,7 +285,7 @@ int test_engine_without(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_next_best_is_taken), cmocka_unit_test(what_has_nothing_else_is_missing),
-        cmocka_unit_test(a_pin_that_needs_the_library_is_refused), cmocka_unit_test(compiled_kernels_need_no_compiler),
+        cmocka_unit_test(what_moved_apart_is_a_last_resort), cmocka_unit_test(a_pin_that_needs_the_library_is_refused), cmocka_unit_test(compiled_kernels_need_no_compiler),
         cmocka_unit_test(names_are_those_of_the_sources),
     };
     return cmocka_run_group_tests_name("engine_without", tests, NULL, NULL);

@@ -233,7 +233,7 @@ static void a_family_that_is_scattered_is_timed_again(void **state)
     hone_survey *survey = survey_of(store);
     answer(store, survey, scattered_nvrtc, 10);
     hone_survey_family apart = family_of(survey, "nvrtc.gemm_tile matmul f16");
-    assert_int_equal(apart.decision, HONE_RECHECK_RETIME);
+    assert_int_equal(apart.decision, HONE_RECHECK_APART);
     assert_true(apart.timed > 10);                     // it may win on any problem
     left = hone_survey_left(survey, &without);
     assert_true(left < PROBLEMS && without == 0);
@@ -241,6 +241,40 @@ static void a_family_that_is_scattered_is_timed_again(void **state)
     // On no problem does an untimed one count.
     for (int k = 0; k < PROBLEMS; k++)
         if (!strncmp(choice(store, k, &rescaled), "nvrtc", 5)) assert_true(rescaled == 0);
+    hone_store_close(store);
+}
+
+enum { ALONE = 200, ALONE_TIMED_MOST = 100 };          // the least that 3% are taken for
+
+// Problems of which nothing but one family is known: each has a choice all the same, as no record of the sample failed.
+static void a_scattered_family_that_stands_alone_is_a_last_resort(void **state)
+{
+    (void)state;
+    double rescaled;
+    size_t without, untimed = 0;
+    hone_store *store = fixture_create(folder, "alone.db");
+    hone_id run = fixture_put_run(store, 1);
+    OK(hone_store_begin_group(store));
+    for (int k = 0; k < ALONE; k++) {
+        char problem[64];
+        spell(k, problem);
+        hone_measurement row = fixture_row(&run, "nvrtc.gemm_tile@1 bm=64", 1e4);
+        row.problem = problem;
+        row.depends = "nvrtc=13.0";
+        OK(hone_store_put_measurement(store, &row, NULL));
+    }
+    OK(hone_store_end_group(store));
+    hone_survey *survey = survey_of(store);
+    assert_true(answer(store, survey, scattered_nvrtc, 10) <= ALONE_TIMED_MOST);
+    hone_survey_family apart = family_of(survey, "nvrtc.gemm_tile matmul f16");
+    assert_int_equal(apart.decision, HONE_RECHECK_APART);
+    assert_true(hone_survey_left(survey, &without) >= ALONE - ALONE_TIMED_MOST && without == 0);
+    hone_survey_free(survey);
+    for (int k = 0; k < ALONE; k++) {
+        assert_memory_equal(choice(store, k, &rescaled), "nvrtc", 5);
+        untimed += rescaled == apart.scale;
+    }
+    assert_true(untimed >= ALONE - ALONE_TIMED_MOST);
     hone_store_close(store);
 }
 
@@ -283,7 +317,7 @@ int test_tuner_survey(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_changed_is_kept), cmocka_unit_test(it_goes_on_from_what_is_known), cmocka_unit_test(a_family_that_moved_is_rescaled),
-        cmocka_unit_test(a_family_that_is_scattered_is_timed_again), cmocka_unit_test(a_family_that_fails_is_left),
+        cmocka_unit_test(a_family_that_is_scattered_is_timed_again), cmocka_unit_test(a_scattered_family_that_stands_alone_is_a_last_resort), cmocka_unit_test(a_family_that_fails_is_left),
         cmocka_unit_test(what_a_library_offers_anew_is_found),
     };
     return cmocka_run_group_tests_name("tuner_survey", tests, set_up, NULL);
