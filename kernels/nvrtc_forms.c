@@ -128,13 +128,13 @@ hone_status hone_form_add_head(hone_formed *formed, hone_layout layout, int cols
 
 // ---- variables that every form has
 
-static bool is_costly(const char *name)
+static bool is_costly(const hone_step *step)
 {
     static const char *const cheap[] = {"add", "sub", "mul", "relu", "clip", "identity", "cast", "abs", "neg", "leakyrelu", "hardswish",
                                         "hardsigmoid", "min", "max", "prelu", "where", "batchnorm"};
     for (size_t k = 0; k < sizeof cheap / sizeof *cheap; k++)
-        if (!strcmp(cheap[k], name)) return false;
-    return true;
+        if (!strcmp(cheap[k], step->call.op->name)) return false;
+    return !hone_step_quick(step);
 }
 
 static void add_common(hone_formed *formed, const hone_target *target)
@@ -142,7 +142,7 @@ static void add_common(hone_formed *formed, const hone_target *target)
     const hone_problem *problem = formed->problem;
     hone_vars *v = &formed->vars;
     int64_t other_bytes = 0, heavy = 0;
-    for (int s = formed->main + 1; s < problem->n_steps; s++) heavy = heavy || is_costly(problem->steps[s].call.op->name);
+    for (int s = formed->main + 1; s < problem->n_steps; s++) heavy = heavy || is_costly(&problem->steps[s]);
     for (int k = 0; k < formed->tail.n_loads; k++)
         if (formed->tail.loads[k].is_dense || formed->main < 0)
             other_bytes += (int64_t)hone_dtype_size(formed->tail.loads[k].view.dtype);

@@ -229,7 +229,8 @@ static void print_plain(printer *p, int step)
 {
     const hone_op *op = p->region->problem->steps[step].call.op;
     bool in_float = is_float_step(p, step);
-    const char *expr = in_float ? op->expr : op->expr_int ? op->expr_int : op->expr;
+    const char *quick = hone_step_quick(&p->region->problem->steps[step]);
+    const char *expr = quick ? quick : in_float ? op->expr : op->expr_int ? op->expr_int : op->expr;
     if (!expr || (!in_float && expr == op->expr && has_call(expr)))
         p->status = hone_fail(HONE_DECLINED, "no device text for %s of this type", op->name);
     else

@@ -13,6 +13,12 @@ bool hone_step_is_elementwise(const hone_step *step)
     return !strcmp(op->name, "batchnorm") || (op->kind == HONE_OP_ELEMENTWISE && (op->expr || op->expr_int));
 }
 
+const char *hone_step_quick(const hone_step *step)
+{
+    hone_dtype to = step->out[0].dtype;
+    return to == HONE_F16 || to == HONE_BF16 ? step->call.op->expr_16 : NULL;
+}
+
 static bool is_move(const hone_op *op)
 {
     static const char *const names[] = {"transpose", "slice", "expand", "reshape"};

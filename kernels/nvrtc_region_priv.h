@@ -77,6 +77,7 @@ bool hone_view_of(const hone_problem *problem, const hone_ref *ref, hone_view *v
 bool hone_view_equal(const hone_view *a, const hone_view *b);
 bool hone_step_is_lookup(const hone_problem *problem, int step);
 bool hone_step_is_elementwise(const hone_step *step);        // with device text, or batchnorm
+const char *hone_step_quick(const hone_step *step);          // its text for a result of 16 bits (cuda/quick.cuh); NULL: it has none, or another result
 bool hone_step_is_strided(const hone_problem *problem, int step);      // moves values of an operand, in strides
 
 // split -1: cols are as many inner dims as all operands run through evenly. HONE_DECLINED when something has no device text.

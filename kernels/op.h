@@ -102,6 +102,7 @@ typedef struct hone_op {
     // A float result that goes to an integer type is truncated toward zero, to bool it is compared with 0.
     const char *expr;
     const char *expr_int;
+    const char *expr_16;             // in the place of expr where the result is rounded to 16 bits: cheaper, may call what cuda/quick.cuh has. NULL: expr
     double tolerance;                // factor on the type's tolerance; 0 means 1
     // ONNX: "Relu", or "Clip x @min @max" = operands by position, @name = a constant operand that becomes attribute `name` (or, in
     // older opsets, an attribute that has that name), "-" = an operand that is dropped; then attributes whose names differ,

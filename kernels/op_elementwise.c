@@ -441,7 +441,9 @@ static hone_scalar where_of(SCALAR_FUNCTION)
 const hone_op hone_op_abs = {.name = "abs", UNARY, .scalar = abs_of, .expr = "fabsf(a)", .expr_int = "(a < 0 ? -a : a)", .onnx = "Abs"};
 const hone_op hone_op_neg = {.name = "neg", UNARY, .scalar = neg_of, .expr = "-a", .onnx = "Neg"};
 const hone_op hone_op_relu = {.name = "relu", UNARY, .scalar = relu_of, .expr = "fmaxf(a, 0.0f)", .expr_int = RELU_INT, .onnx = "Relu"};
-const hone_op hone_op_sigmoid = {.name = "sigmoid", REAL, .scalar = sigmoid_of, .expr = "__fdividef(1.0f, 1.0f + expf(-a))", .onnx = "Sigmoid"};
+const hone_op hone_op_sigmoid = {
+    .name = "sigmoid", REAL, .scalar = sigmoid_of, .expr = "__fdividef(1.0f, 1.0f + expf(-a))",
+    .expr_16 = "hone_sigmoid(a)", .onnx = "Sigmoid"};
 const hone_op hone_op_tanh = {.name = "tanh", REAL, .scalar = tanh_of, .expr = "tanhf(a)", .onnx = "Tanh"};
 const hone_op hone_op_exp = {.name = "exp", REAL, .scalar = exp_of, .expr = "expf(a)", .onnx = "Exp"};
 const hone_op hone_op_log = {.name = "log", REAL, .domains = "p", .scalar = log_of, .expr = "logf(a)", .onnx = "Log"};
@@ -452,6 +454,7 @@ const hone_op hone_op_gelu = {
     .name = "gelu", REAL, ATTRS(gelu_attrs), .scalar = gelu_of,
     .expr = "{approx} ? 0.5f * a * (1.0f + tanhf(0.79788456f * (a + 0.044715f * a * a * a)))"
             " : 0.5f * a * (1.0f + erff(a * 0.70710678f))",
+    .expr_16 = "{approx} ? hone_gelu_tanh(a) : hone_gelu(a)",
     .onnx = "Gelu x approximate=approx"};
 const hone_op hone_op_hardswish = {
     .name = "hardswish", REAL, .scalar = hardswish_of,
@@ -482,7 +485,9 @@ const hone_op hone_op_thresholdedrelu = {
     .onnx = "ThresholdedRelu"};
 const hone_op hone_op_mish = {
     .name = "mish", REAL, .scalar = mish_of, .expr = "a * tanhf(fmaxf(a, 0.0f) + log1pf(expf(-fabsf(a))))", .onnx = "Mish"};
-const hone_op hone_op_silu = {.name = "silu", REAL, .scalar = silu_of, .expr = "__fdividef(a, 1.0f + expf(-a))"};
+const hone_op hone_op_silu = {
+    .name = "silu", REAL, .scalar = silu_of, .expr = "__fdividef(a, 1.0f + expf(-a))",
+    .expr_16 = "hone_silu(a)"};
 const hone_op hone_op_ceil = {.name = "ceil", REAL, .scalar = ceil_of, .expr = "ceilf(a)", .expr_int = "a", .onnx = "Ceil"};
 const hone_op hone_op_floor = {.name = "floor", REAL, .scalar = floor_of, .expr = "floorf(a)", .expr_int = "a", .onnx = "Floor"};
 const hone_op hone_op_round = {.name = "round", REAL, .scalar = round_of, .expr = "rintf(a)", .expr_int = "a", .onnx = "Round"};

@@ -167,6 +167,14 @@ static hone_status print_file(const hone_kernel_head *head, const char *name, ho
     return HONE_OK;
 }
 
+// Functions that cheaper texts of steps call. What has no such step is the text that it was.
+static hone_status print_quick(const hone_bound *bound, hone_text *text)
+{
+    for (int k = 0; k < bound->formed.problem->n_steps; k++)
+        if (hone_step_quick(&bound->formed.problem->steps[k])) return print_file(bound->head, "quick.cuh", text);
+    return HONE_OK;
+}
+
 // What depends on the tactic, behind the common part.
 static hone_status print_body(const hone_bound *bound, hone_text *text, hone_args *args)
 {
@@ -174,6 +182,7 @@ static hone_status print_body(const hone_bound *bound, hone_text *text, hone_arg
     HONE_TRY(print_defines(bound, text));
     HONE_TRY(print_args(bound, text, args));
     HONE_TRY(print_reals(bound, text, args));
+    HONE_TRY(print_quick(bound, text));
     if (bound->formed.has_tail) HONE_TRY(hone_region_print_tail(&bound->formed.tail, text, args));
     if (bound->formed.has_middle) HONE_TRY(hone_region_print_middle(&bound->formed.middle, text, args));
     if (bound->formed.has_head) HONE_TRY(hone_region_print_head(&bound->formed.head, text, args));

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/half.h"
 #include "base/rng.h"
+#include "kernels/nvrtc_head_priv.h"
 #include "kernels/op_priv.h"
 
 enum { POINTS = 200, TEXT_MOST = 256, FORMS_MOST = 512 };
@@ -150,8 +152,81 @@ static void texts(void **state)
     hone_text_clear(&source);
 }
 
+// ---- texts for results of 16 bits
+
+typedef struct half_type {
+    float (*widen)(uint16_t bits);
+    int digits, least;             // of the significand; exponent of the smallest number
+} half_type;
+
+static const half_type halves[] = {{hone_f16_to_float, 11, -24}, {hone_bf16_to_float, 8, -133}};
+
+// A call whose words are the k-th; its text for 16 bits stands in the place of the other.
+static void add_quick(const hone_op *op, int choice, hone_text *source)
+{
+    hone_op quick = *op;
+    form *f = &forms[n_forms];
+    hone_text expr;
+    hone_text_init(&expr);
+    assert_int_equal(hone_call_init(&f->call, op->name, 1), HONE_OK);
+    for (int k = 0; k < op->n_attrs; k++) assert_int_equal(hone_call_set_ints(&f->call, op->attrs[k].name, &(int64_t){choice}, 1), HONE_OK);
+    quick.expr = op->expr_16;
+    f->call.op = &quick;
+    assert_int_equal(hone_call_expr(&f->call, false, &expr), HONE_OK);
+    f->call.op = op;
+    hone_text_printf(source, "void f%d(float a, float b, float c, double *out) { *out = (double)(%s); }\n", n_forms++, hone_text_get(&expr));
+    hone_text_clear(&expr);
+}
+
+// Off by a hundredth of a unit in the last place at most, or by what FP16 does not have; never of the other sign. What is not a number stays so, and
+// infinity gives what the largest number gives.
+static void check_quick(const form *f, real_fn *function, const half_type *type, unsigned bits)
+{
+    hone_scalar x = {type->widen((uint16_t)bits), 0};
+    double got;
+    function((float)x.f, 0, 0, &got);
+    if (isnan(x.f)) {
+        assert_true(isnan(got));
+        return;
+    }
+    if (isinf(x.f) && x.f < 0) x.f = -1e30;
+    double wanted = f->call.op->scalar(&f->call, &x, HONE_F32).f;
+    if (got == wanted) return;
+    int exponent = wanted == 0 ? type->least : ilogb(wanted) - type->digits + 1;
+    double unit = ldexp(1, exponent > type->least ? exponent : type->least);
+    if (fabs(got - wanted) <= fmax(unit / 100, 1e-9) && got * wanted >= 0) return;
+    fail_msg("%s of %.9g is %.9g, not %.9g: %.3g units off", f->call.op->name, x.f, got, wanted, (got - wanted) / unit);
+}
+
+static void quick_texts(void **state)
+{
+    hone_text source;
+    const char *functions = hone_cuda_text_find("quick.cuh");
+    (void)state;
+    assert_non_null(functions);
+    hone_text_init(&source);
+    hone_text_printf(&source, "%s#define HONE_FN static\n#define hone_exp2 exp2f\n%s", head, functions);
+    n_forms = 0;
+    for (int k = 0; k < hone_op_count; k++)
+        for (int choice = 0; choice < 2; choice++)
+            if (hone_ops[k]->expr_16 && (choice == 0 || hone_ops[k]->n_attrs)) add_quick(hone_ops[k], choice, &source);
+    void *library = compile(hone_text_get(&source));
+    assert_non_null(library);
+    assert_true(n_forms >= 4);
+    for (int k = 0; k < n_forms; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "f%d", k);
+        void *function = dlsym(library, name);
+        assert_non_null(function);
+        for (unsigned bits = 0; bits < 65536; bits++)
+            for (int t = 0; t < 2; t++) check_quick(&forms[k], (real_fn *)function, &halves[t], bits);
+    }
+    dlclose(library);
+    hone_text_clear(&source);
+}
+
 int test_ops_expr(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(texts), cmocka_unit_test(quick_texts)};
     return cmocka_run_group_tests_name("ops_expr", tests, NULL, NULL);
 }
