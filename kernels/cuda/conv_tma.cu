@@ -3,7 +3,7 @@
 // (im2col): it walks over output pixels, in the convolution's stride, and brings zeros for the padding. A step of K is 64 channels of one tap; what
 // channels are missing to a multiple of 64 are zeros on both sides. The body is tma.cuh; gemm_tma says what the parameters mean.
 //
-//! kernel conv_tma 1
+//! kernel conv_tma 2
 //! form conv
 //! dtype f16 bf16
 //! arch 90a

@@ -15,7 +15,7 @@
 //
 // The copy engine wants rows that begin at multiples of 16 bytes; others are left to gemm_wgmma and gemm_tile.
 //
-//! kernel gemm_tma 1
+//! kernel gemm_tma 2
 //! form matmul
 //! dtype f16 bf16
 //! arch 90a

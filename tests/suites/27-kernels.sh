@@ -14,7 +14,9 @@ many=(-m 1 -n "${TACTICS:-2}")
 for file in tests/cases/many/*.txt; do many+=(-k "$(basename "$file" .txt)" "$file"); done
 # Few multiprocessors walk over many tiles: turns, clusters, every layout, splits of K; convolutions with padding, strides and part of their channels.
 ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matmul a=bf16:200x136 b=bf16:392x136 trans_b=1 | relu x=$0'
-      -m 12 'matmul a=f16:100x520 b=f16:520x136 | add a=$0 b=f16:136' -n 1 -m 2 'matmul a=f16:2x1x72x136 b=f16:3x136x200 | relu x=$0'
+      -m 12 'matmul a=f16:100x520 b=f16:520x136 | add a=$0 b=f16:136'
+      -n 2 -m 2 'matmul a=f16:200x136 b=f16:136x392 | add a=$0 b=f16:392 | gelu x=$1' 'matmul a=f16:200x136 b=f16:136x392 | add a=$0 b=f16:200x392 out=f32'
+      'matmul a=f16:72x136 b=f16:203x136 trans_b=1 | silu x=$0' -n 1 -m 2 'matmul a=f16:2x1x72x136 b=f16:3x136x200 | relu x=$0'
       -k conv_tma -n 3 'conv x=bf16:2x17x14x120:nhwc w=bf16:136x3x2x120:nhwc stride=2,1 pad=2,1,1,0 dilation=2'
       -m 16 'conv x=f16:1x10x10x128:nhwc w=f16:72x3x3x128:nhwc b=f16:72 pad=1 | relu x=$0')
 for part in a b; do

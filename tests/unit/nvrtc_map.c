@@ -35,7 +35,7 @@ static void read_maps(hone_tensor_map maps[HONE_MAPS_MAX])
     assert_int_equal(n, 2);
 }
 
-#define GEMM(rest) "nvrtc.gemm_tma@1 bm=128 bn=256 stages=4 pingpong=0 " rest " splits=1 band=8"
+#define GEMM(rest) "nvrtc.gemm_tma@2 bm=128 bn=256 stages=4 pingpong=0 " rest " splits=1 band=8"
 
 // a runs along k, b along n; blocks below each other share b, so that each fetches half of its rows.
 static void of_a_product(void **state)
@@ -75,7 +75,7 @@ static void of_a_batch(void **state)
     check_axis(&maps[1], 3, 1, 8, 1, 1);
 }
 
-#define CONV(rest) "nvrtc.conv_tma@1 bm=128 bn=128 stages=6 pingpong=0 " rest " splits=1"
+#define CONV(rest) "nvrtc.conv_tma@2 bm=128 bn=128 stages=6 pingpong=0 " rest " splits=1"
 
 // The bounding box holds as many first taps as there are outputs, whatever is left over at the far edge.
 static void of_an_image(void **state)
