@@ -17,7 +17,7 @@
 #define DUMP_BYTES_MAX ((size_t)2 << 30)
 
 enum { DUMP_LEVEL = 19, KEY_KEEP = 256, KEY_JSON, KEY_REASON, KEY_KEY,
-       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP,
+       KEY_ARCHITECTURE, KEY_OP, KEY_NETWORK, KEY_STRIP, KEY_VOUCH,
        KEY_DEVICE, KEY_TOOLCHAIN };
 
 static const struct argp_option info_options[] = {
@@ -29,6 +29,7 @@ static const struct argp_option dump_options[] = {
     {"architecture", KEY_ARCHITECTURE, "NAME", 0, "Only what was measured on this architecture (sm_90)", 0},
     {"op", KEY_OP, "OP", 0, "Only problems that begin with this op", 0},
     {"network", KEY_NETWORK, "NAME", 0, "Only the problems of a registered network", 0},
+    {"vouch", KEY_VOUCH, 0, 0, "Put what all writers measured under the name `local`: who loads the dump takes the word of who gave it, and doubts none of it", 0},
     {"strip-private", KEY_STRIP, 0, 0, "Leave out options of runs, notes, names of networks, rulings and plans", 0}, {0},
 };
 static const struct argp_option stale_options[] = {
@@ -60,6 +61,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_OP: asked->part.op = argument; return 0;
     case KEY_NETWORK: asked->part.network = argument; return 0;
     case KEY_STRIP: asked->part.strip_private = true; return 0;
+    case KEY_VOUCH: asked->part.vouch = true; return 0;
     case 'o': asked->output = argument; return 0;
     case KEY_KEEP:
         asked->keep = (int)strtol(argument, &end, 10);
@@ -193,7 +195,7 @@ static hone_status run_dump(hone_db_request *asked)
     hone_status status;
     hone_text_init(&text);
     HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &store));
-    if (asked->part.architecture || asked->part.op || asked->part.network || asked->part.strip_private)
+    if (asked->part.architecture || asked->part.op || asked->part.network || asked->part.strip_private || asked->part.vouch)
         HONE_TRY(hone_store_export(store, &asked->part, &part));
     HONE_TRY(hone_store_dump(part ? part : store, asked->keep, append, &text));
     HONE_TRY(hone_text_status(&text));

@@ -26,7 +26,7 @@
 
 // Four blocks a round, A B B A or B A A B. A difference of less than a thousandth of the inference is not looked for longer.
 enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 3, RESAMPLES = 1000, KEY_LANES = 256,
-       KEY_TIME, KEY_SEED, KEY_MARGIN };
+       KEY_TIME, KEY_SEED, KEY_MARGIN, KEY_BUSY };
 #define CLOSE 0.001
 
 typedef struct stage {                 // a plan, ready to run
@@ -46,6 +46,7 @@ typedef struct request {
     hone_cmd_network network;
     hone_layers layers;
     int lanes;
+    bool busy;
     double time_s, margin_percent;
     int64_t seed;
     char command[2048];
@@ -68,6 +69,7 @@ static const struct argp_option options[] = {
     {"margin", KEY_MARGIN, "PERCENT", 0, "Compare tactics at most this much slower than the fastest in single launches (default 15)", 0},
     {"time", KEY_TIME, "SECONDS", 0, "Stop then; what was compared is kept (default 60)", 0},
     {"seed", KEY_SEED, "N", 0, "Of inputs and orders (default: a new one, recorded)", 0},
+    {"busy", KEY_BUSY, 0, 0, "Compare although other work, or MPS, disturbs the device's times", 0},
     {0},
 };
 
@@ -86,6 +88,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_LANES:
         if (!hone_cmd_int(argument, 1, 16, &lanes)) argp_error(state, "--lanes wants a number from 1 to 16, not '%s'", argument);
         return asked->lanes = (int)lanes, 0;
+    case KEY_BUSY: return asked->busy = true, 0;
     case KEY_TIME:
         if (!hone_cmd_real(argument, 0, 86400, &asked->time_s)) argp_error(state, "--time wants seconds up to 86400, not '%s'", argument);
         return 0;
@@ -366,7 +369,7 @@ static hone_status prepare(request *asked)
     HONE_TRY(hone_precision_set_parse(asked->network.precision, &asked->build.precisions));
     HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &asked->store));
     HONE_TRY(hone_device_open(asked->network.device, &asked->opened));
-    HONE_TRY(hone_clocks_check_idle(asked->opened));
+    if (!asked->busy) HONE_TRY(hone_clocks_check_idle(asked->opened));
     HONE_TRY(hone_cmd_import(asked->model, asked->network.shapes, &asked->graph));
     hone_target_print(&asked->opened->target, asked->spelling, sizeof asked->spelling);
     hone_cmd_network_name(asked->model, asked->name);

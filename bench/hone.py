@@ -63,6 +63,8 @@ class Program:
     def retime(self, model, seconds, *more):
         """Compares close tactics inside the network, which build then rests on; the seconds that it took, and its last line."""
         command = [self.path, "retime", model, *self.with_db(), "--device", self.device, "--precision", self.precision, "--time", str(seconds), *more]
+        if self.device != "cpu":
+            command.append("--busy")        # as for tune
         start = time.perf_counter()
         said = call(command).splitlines()
         return {"wall_s": time.perf_counter() - start, "said": said[-1] if said else ""}

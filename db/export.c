@@ -8,7 +8,7 @@
 #include "db/batch_priv.h"
 #include "db/identity_priv.h"
 
-typedef struct renamed {           // a run whose options were left out has another id
+typedef struct renamed {           // a run that was rewritten has another id
     hone_id from, to;
 } renamed;
 
@@ -116,14 +116,17 @@ static bool wants_row(const exporter *out, int fact, const hone_cell *values)
 
 // ---- copying
 
-// Options and names are the user's own words: paths, projects. Without them a row is another row, with an id of its own.
-static hone_status strip(exporter *out, int fact, hone_row *row)
+// Options and names are the user's own words: paths, projects; what a dump's giver vouches for is no longer the word of many. Such a row is another
+// row, with an id of its own.
+static hone_status rewrite(exporter *out, int fact, hone_row *row)
 {
     hone_cell none = {.data = "", .size = 0};
-    if (!out->wanted->strip_private) return HONE_OK;
-    if (fact == HONE_FACT_RUN) row->values[HONE_RUN_OPTIONS] = none;
-    if (fact == HONE_FACT_NETWORK) row->values[1] = none;
-    if (fact == HONE_FACT_MEASUREMENT) row->values[HONE_M_NOTE] = none;
+    const bool strips = out->wanted->strip_private;
+    if (!strips && !out->wanted->vouch) return HONE_OK;
+    if (strips && fact == HONE_FACT_RUN) row->values[HONE_RUN_OPTIONS] = none;
+    if (strips && fact == HONE_FACT_NETWORK) row->values[1] = none;
+    if (strips && fact == HONE_FACT_MEASUREMENT) row->values[HONE_M_NOTE] = none;
+    if (out->wanted->vouch && fact == HONE_FACT_RUN) row->values[HONE_RUN_WRITER] = (hone_cell){.data = "local", .size = 5};
     const hone_cell *run = hone_row_run(fact, row->values);
     if (run) {
         renamed *found = bsearch(run->data, out->runs_made, out->run_count, sizeof *found, compare_renamed);
@@ -146,7 +149,7 @@ static hone_status copy_row(exporter *out, int fact, hone_row *row)
     int64_t added;
     if (!wants_row(out, fact, row->values)) return HONE_OK;
     if (fact == HONE_FACT_RUN && out->chosen && !hone_ids_has(&out->runs, &before)) return HONE_OK;
-    hone_status status = strip(out, fact, row);
+    hone_status status = rewrite(out, fact, row);
     if (status == HONE_OK) status = hone_row_put(out->to, &hone_facts[fact], row, &added);
     if (status == HONE_OK && fact == HONE_FACT_RUN) status = note_run(out, &before, &row->id);
     return status;

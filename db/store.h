@@ -164,6 +164,7 @@ typedef struct hone_export {
     const char *architecture;      // "sm_90"; NULL any, as below
     const char *op;                // the first op of a problem
     const char *network;           // by the name it was registered with: its problems
+    bool vouch;                    // every run's writer is "local", whose word counts wherever it is loaded: such rows, too
     bool strip_private;            // run options, notes, network names, rulings and plans are left out: such rows get ids of their own
 } hone_export;
 

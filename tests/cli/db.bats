@@ -107,6 +107,17 @@ db.commit()'
     chmod 755 prefix/share/hone
 }
 
+@test "a dump may be vouched for: what its writers measured stands under the name local" {
+    echo 'relu x=f32:8' | "$HONE" tune - --db a.db --device cpu --sources ref --progress none
+    "$HONE" db dump a.db -o a.txt
+    ! grep '^run' a.txt | cut -f4 | grep -q '^local$'
+    "$HONE" db dump a.db --vouch -o vouched.txt
+    [ "$(grep '^run' vouched.txt | cut -f4 | sort -u)" = local ]
+    [ "$(grep -c '^measurement' vouched.txt)" -eq "$(grep -c '^measurement' a.txt)" ]
+    "$HONE" db load vouched.db vouched.txt
+    "$HONE" db check vouched.db
+}
+
 @test "a part is dumped, loads, and says nothing private" {
     "$HONE" db load a.db "$dump"
     "$HONE" db dump a.db --op conv2d -o part.txt
