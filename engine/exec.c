@@ -208,8 +208,9 @@ static hone_status set_ports_apart(hone_exec *exec)
     return device->api->fill(device, exec->streams[0], memory, 0, (size_t)(bytes > 0 ? bytes : ALIGN));
 }
 
-// Memory of the slot's own, or on the caller's stream that of all slots there; then where everything lies in it.
-static hone_status lay(hone_exec *exec, bool keep)
+// Memory of the slot's own, or on the caller's stream that of all slots there; then where everything lies in it. Launched step by step by several
+// threads, inferences on one stream would mix: then each slot has its own.
+static hone_status lay(hone_exec *exec, const hone_exec_options *options, bool keep)
 {
     const hone_plan *plan = exec->engine->plan;
     hone_device *device = exec->engine->device;
@@ -219,7 +220,7 @@ static hone_status lay(hone_exec *exec, bool keep)
     if (!at) goto out;
     int64_t bytes = keep ? place_apart(exec, at) : place_as_planned(exec, at);
     if (bytes <= 0) bytes = ALIGN;
-    if (exec->borrowed) HONE_TRY(hone_scratch_take(exec->engine, exec->streams[0], &exec->scratch));
+    if (exec->borrowed && !options->no_graph) HONE_TRY(hone_scratch_take(exec->engine, exec->streams[0], &exec->scratch));
     else HONE_TRY(device->api->alloc(device, (size_t)bytes, &arena));
     exec->arena = exec->scratch ? exec->scratch->memory : arena;
     HONE_TRY(device->api->fill(device, exec->streams[0], exec->arena, 0, (size_t)bytes));
@@ -361,7 +362,7 @@ static hone_status make(hone_engine *engine, const hone_exec_options *options, b
     made->held = hone_calloc((size_t)plan->n_steps + HONE_STREAMS_MAX, sizeof *made->held);
     if (!made->buffers || !made->workspace_at || !made->own || !made->links || !made->events || !made->held) goto out;
     HONE_TRY(make_streams(made, options));
-    HONE_TRY(lay(made, keep));
+    HONE_TRY(lay(made, options, keep));
     HONE_TRY(make_own(made));
     if (!options->no_dependent) link_steps(made);
     HONE_TRY(warm_up(made));

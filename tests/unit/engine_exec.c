@@ -474,7 +474,7 @@ static void slots_share_a_stream_of_the_callers(void **state)
 {
     (void)state;
     stage s;
-    hone_exec *slots[3];
+    hone_exec *slots[3], *alone;
     hone_stream *stream = NULL;
     maker_images(&s.m, 31, 16);
     build_stage(&s, "fp32", 4, 31, NULL);
@@ -484,6 +484,9 @@ static void slots_share_a_stream_of_the_callers(void **state)
         maker_run(slots[k], s.plan, k < 2 ? 31 : 32);      // the last one's inputs are others
         assert_ptr_equal(slots[k]->arena, slots[0]->arena);
     }
+    OK(hone_exec_new(s.engine, &(hone_exec_options){.stream = stream, .no_graph = true}, &alone));
+    assert_ptr_not_equal(alone->arena, slots[0]->arena);
+    hone_exec_free(alone);
     for (int k = 0; k < 9; k++) OK(hone_exec_start(slots[k % 3]));
     OK(s.device->api->sync(s.device, stream));
     assert_true(maker_error(slots[2], s.plan, s.want) > 1e-3);
