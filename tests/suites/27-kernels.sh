@@ -7,10 +7,10 @@ trap 'rm -rf "$folder"' EXIT
 { cat tests/cases/nvrtc.txt; sed '/^# products in BERT/,$d' tests/cases/nvrtc_sm90.txt; } | grep -v '^ *#' | grep . > "$folder/all"
 split -n r/2 "$folder/all" "$folder/part."
 # Large tiles are for large problems: a device of one multiprocessor is given them for small ones.
-large=(-m 1 -n 20 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmul a=bf16:132x264 b=bf16:136x132 trans_a=1 trans_b=1'
+large=(-m 1 -n 10 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmul a=bf16:132x264 b=bf16:136x132 trans_a=1 trans_b=1'
        -k conv_wgmma 'conv x=f16:1x12x12x56:nhwc w=f16:136x3x3x56:nhwc b=f16:136 pad=1')
 # So are the kernels whose threads ask for much at once.
-many=(-m 1 -n "${TACTICS:-2}")
+many=(-m 1 -n "${TACTICS:-1}")
 for file in tests/cases/many/*.txt; do many+=(-k "$(basename "$file" .txt)" "$file"); done
 # Few multiprocessors walk over many tiles: turns, clusters, every layout, splits of K; convolutions with padding, strides and part of their channels.
 ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matmul a=bf16:200x136 b=bf16:392x136 trans_b=1 | relu x=$0'
