@@ -25,13 +25,14 @@ typedef struct request {
     hone_layers layers;                // what they cover is left out; they are not written
     bool busy, verbose;
     int64_t shard, of;                 // 0: all
-    char command[512];
+    char command[512], host[128];
     hone_sweep sweep;
     bool *covered;                     // owned; of each problem
+    hone_key writer;
+    hone_tune *tune;                   // lent to one shard after the other, so that the device is opened once; NULL: none needed it yet, or the last failed
     // Of the shard at hand.
     int at;
     hone_store *store;                 // its own rows over what was known before
-    hone_tune *tune;
     hone_progress progress;
     char path[HONE_SWEEP_PATH];        // of its database
     bool apart;                        // which lies elsewhere: a dump of it is put into the folder
@@ -179,6 +180,7 @@ static hone_status open_database(request *asked)
     HONE_TRY(register_networks(asked));
     HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known));
     hone_store_layer(asked->store, known);
+    status = hone_cmd_find_writer(asked->store, &asked->writer);
 out:
     return status;
 }
@@ -202,19 +204,21 @@ static void show_progress(void *user, const hone_tune_report *report, const char
 
 static hone_status open_tune(request *asked)
 {
-    char host[128] = "";
-    hone_key key = {0};
     hone_tune_options tune = {
         .supervisor = {.worker = {.device = asked->device, .sources = asked->sweep.sources, .effort = asked->sweep.effort, .workspace_limit_bytes = -1,
                                   .busy = asked->busy}, .floor_ns = 5000000000, .stop = &hone_cmd_stop, .verbose = asked->verbose},
-        .store = asked->store, .command = asked->command, .writer = key.writer, .host = host, .progress = show_progress, .user = asked,
+        .command = asked->command, .writer = asked->writer.writer, .host = asked->host, .progress = show_progress, .user = asked,
     };
-    if (gethostname(host, sizeof host - 1)) *host = 0;
+    if (asked->tune) return HONE_OK;
+    if (gethostname(asked->host, sizeof asked->host - 1)) *asked->host = 0;
     if (getrandom(&tune.supervisor.worker.seed, sizeof tune.supervisor.worker.seed, 0) > 0) tune.supervisor.worker.seed >>= 1;
-    hone_status status = hone_cmd_find_writer(asked->store, &key);
-    if (status == HONE_OK) status = hone_tune_open(&tune, &asked->tune);
-    hone_key_clear(&key);
-    return status;
+    return hone_tune_open(&tune, &asked->tune);
+}
+
+static void close_tune(request *asked)
+{
+    hone_tune_close(asked->tune);
+    asked->tune = NULL;
 }
 
 static hone_status check_device(const request *asked)
@@ -263,11 +267,12 @@ static hone_status tune_shard(request *asked)
     HONE_TRY(open_database(asked));
     HONE_TRY(open_tune(asked));
     HONE_TRY(check_device(asked));
+    HONE_TRY(hone_tune_use(asked->tune, asked->store));
     HONE_TRY(tune_problems(asked));
-    status = judge(asked);
+    HONE_TRY(judge(asked));
+    status = hone_tune_use(asked->tune, NULL);
 out:
-    hone_tune_close(asked->tune);
-    asked->tune = NULL;
+    if (status != HONE_OK) close_tune(asked);
     if (asked->apart && asked->store) (void)publish(asked);
     if (status == HONE_OK) status = asked->publishing;
     close_database(asked, status == HONE_OK);
@@ -353,6 +358,8 @@ int hone_cmd_sweep_run(int argc, char **argv)
     hone_cmd_catch_signals();
     hone_status status = run(asked);
     if (status != HONE_OK) hone_cmd_fail(status);
+    close_tune(asked);
+    hone_key_clear(&asked->writer);
     hone_sweep_clear(&asked->sweep);
     hone_free(asked->covered);
     hone_free(asked);

@@ -76,21 +76,38 @@ static hone_status put_run(hone_tune *t)
     return t->ledger.store ? hone_store_put_run(t->options.store, &run, &t->ledger.run) : HONE_OK;
 }
 
+static hone_status begin_run(hone_tune *t, hone_store *store)
+{
+    t->options.store = store;
+    hone_ledger_init(&t->ledger, t->options.dry_run ? NULL : store);
+    t->ledger.device = t->supervisor.device;
+    t->ledger.toolchain = t->supervisor.toolchain;
+    return put_run(t);
+}
+
+hone_status hone_tune_use(hone_tune *t, hone_store *store)
+{
+    hone_status status = hone_ledger_flush(&t->ledger);
+    if (status) return status;
+    t->start_ns = hone_clock_ns();
+    t->report = (hone_tune_report){0};
+    memset(t->supervisor.phase_s, 0, sizeof t->supervisor.phase_s);
+    return begin_run(t, store);
+}
+
 hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune)
 {
     hone_tune *t = hone_calloc(1, sizeof *t);
     if (!t) return HONE_NO_MEMORY;
     t->options = *options;
     t->start_ns = hone_clock_ns();
-    hone_ledger_init(&t->ledger, options->dry_run ? NULL : options->store);
+    hone_ledger_init(&t->ledger, NULL);
     hone_supervisor_options supervisor = options->supervisor;
     supervisor.meanwhile = write_ledger;
     supervisor.user = &t->ledger;
     hone_status status = hone_supervisor_init(&t->supervisor, &supervisor);
-    t->ledger.device = t->supervisor.device;
-    t->ledger.toolchain = t->supervisor.toolchain;
     if (!status) status = hone_supervisor_start(&t->supervisor);
-    if (!status) status = put_run(t);
+    if (!status) status = begin_run(t, options->store);
     if (status) hone_tune_close(t);
     else *tune = t;
     return status;

@@ -43,6 +43,9 @@ typedef struct hone_tune_options {
 
 // Starts the worker, so that the device is known.
 hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune);
+// What is measured from here on goes to another store (NULL: nowhere), as a run of its own, and the report begins anew. The worker goes on: opening a
+// GPU and its libraries takes about a second.
+hone_status hone_tune_use(hone_tune *tune, hone_store *store);
 // Tunes a work list. May be called again. HONE_OK also when stopped or out of time: the report says so.
 hone_status hone_tune_problems(hone_tune *tune, const char *const *problems, size_t count);
 // Measures what a node of a captured graph costs, unless that is known. Not offered by every device: that is no failure.
