@@ -156,13 +156,35 @@ wait_covered() {
     done
 }
 
+@test "two processes by turns: each shard once, whoever is done helps the other" {
+    make_long
+    sweep plan -o s --shards 12 <(head -36 long)
+    "$HONE" sweep run s --turn 1/2 >first 2>&1 &
+    shard=$!
+    wait_covered s 2
+    kill -STOP $shard $(pgrep -P $shard)        # a slow one
+    code=0; sweep run s --turn 2/2 >second 2>&1 || code=$?
+    [ "$code" -eq 75 ]                  # the other has one
+    [ "$(grep -c '3 tuned, 0 known, 0 refused, 0 left' second)" -ge 9 ]
+    kill -CONT $(pgrep -P $shard) $shard
+    wait $shard
+    shard=
+    [ "$(states s)" = "done done done done done done done done done done done done" ]
+    [ "$(cat first second | grep -c '3 tuned, 0 known, 0 refused, 0 left')" -eq 12 ]
+    [ "$(rows s 'SELECT count(*) FROM run' | sort -u)" = 1 ]
+}
+
 @test "which shard: --shard, Slurm's index from 1, Kubernetes' from 0, all of them" {
     sweep plan -o s --shards 3 list
     SLURM_ARRAY_TASK_ID=2 sweep run s | grep '^shard 2/3: 1 problems: 1 tuned'
     JOB_COMPLETION_INDEX=2 sweep run s | grep '^shard 3/3: 1 problems: 1 tuned'
     SLURM_ARRAY_TASK_ID=2 sweep run s --shard 3 | grep '^shard 3/3: all 1 problems are covered'
     [ "$(sweep run s | grep -c -e 'shard 1/3: 1 problems: 1 tuned' -e 'shard [23]/3: all')" -eq 3 ]
-    for words in '--shard 4/3' '--shard 1/4' '--shard 0/3' '--shard x' '--nothing'; do
+    # A turn: every second from the second, then the others from the end.
+    sweep plan -o t --shards 3 list
+    [ "$(sweep run t --turn 2/2 | grep -o '^shard ./3' | tr '\n' ' ')" = "shard 2/3 shard 3/3 shard 1/3 " ]
+    [ "$(states t)" = "done done done" ]
+    for words in '--shard 4/3' '--shard 1/4' '--shard 0/3' '--shard x' '--nothing' '--turn 3/2' '--turn 0/2' '--turn 2' '--turn x'; do
         run sweep run s $words
         [ "$status" -eq 42 ]
     done
