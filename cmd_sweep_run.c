@@ -31,6 +31,7 @@ typedef struct request {
     bool *covered;                     // owned; of each problem
     hone_key writer;
     hone_tune *tune;                   // lent to one shard after the other, so that the device is opened once; NULL: none needed it yet, or the last failed
+    hone_store *known;                 // before the sweep; NULL: not open, or below the shard's own
     // Of the shard at hand.
     int at;
     hone_store *store;                 // its own rows over what was known before
@@ -191,16 +192,21 @@ static hone_status register_networks(request *asked)
     return status;
 }
 
+static hone_status open_known(request *asked)
+{
+    return asked->known ? HONE_OK : hone_store_open_layers(&asked->layers, HONE_STORE_READ, &asked->known);
+}
+
 static hone_status open_database(request *asked)
 {
-    hone_store *known = NULL;
     hone_status status;
     HONE_TRY(place_database(asked));
     HONE_TRY(hone_store_open(asked->path, HONE_STORE_CREATE, &asked->store));
     if (asked->apart) HONE_TRY(take_up(asked));
     HONE_TRY(register_networks(asked));
-    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known));
-    hone_store_layer(asked->store, known);
+    HONE_TRY(open_known(asked));
+    hone_store_layer(asked->store, asked->known);
+    asked->known = NULL;
     status = hone_cmd_find_writer(asked->store, &asked->writer);
 out:
     return status;
@@ -331,11 +337,8 @@ out:
 // What is covered already needs neither device nor lock.
 static hone_status look(request *asked, hone_shard_state *state)
 {
-    hone_store *known = NULL;
-    hone_status status = hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known);
-    if (status == HONE_OK) status = hone_sweep_look(&asked->sweep, asked->folder, asked->at, known, asked->covered, state);
-    hone_store_close(known);
-    return status;
+    hone_status status = open_known(asked);
+    return status == HONE_OK ? hone_sweep_look(&asked->sweep, asked->folder, asked->at, asked->known, asked->covered, state) : status;
 }
 
 static hone_status run_shard(request *asked)
@@ -412,6 +415,7 @@ int hone_cmd_sweep_run(int argc, char **argv)
     hone_status status = run(asked);
     if (status != HONE_OK) hone_cmd_fail(status);
     close_tune(asked);
+    hone_store_close(asked->known);
     hone_key_clear(&asked->writer);
     hone_sweep_clear(&asked->sweep);
     hone_free(asked->covered);

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # How much faster `hone sweep script --local` is with all GPUs of this machine than with one of them: one JSON object, and on standard error how far
-# it is and where the time of each GPU went. sweep_gpus.sh [COPIES], the size of the work list (default 4: 264 problems). Builds nothing; needs
-# build/hone and tests/cases alone; less than three minutes on two GPUs and 32 processors.
+# it is and where the time of each GPU went. sweep_gpus.sh [COPIES], the size of the work list (default 8: 490 problems). Builds nothing; needs
+# build/hone and tests/cases alone; some three minutes on two GPUs and 32 processors.
 #
 # "ratio" is against one GPU with its part of the processors, as --local gives it; with WHOLE=1 "ratio_all_processors", against one GPU that has all of
 # them, as well. LOGS=FOLDER keeps what each process said.
 set -eu
 cd "$(dirname "$0")/../.."
-HONE=${HONE:-$PWD/build/hone} copies=${1:-4} device=${DEVICE:-cuda:0} shards=${SHARDS:-48}
+HONE=${HONE:-$PWD/build/hone} copies=${1:-8} device=${DEVICE:-cuda:0} shards=${SHARDS:-96}
 work=$(mktemp -d "${TMPDIR:-/tmp}/hone-gpus-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 logs=${LOGS:-$work/logs}
