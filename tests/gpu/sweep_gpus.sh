@@ -51,10 +51,10 @@ say "$(cat "$work/plan"); $gpus GPUs"
 awk 'NR % 50 == 1' "$work/list" >"$work/warm"
 pids=
 for gpu in $(grep -o -e ' --device [^ ]*' "$work/all.sh" | cut -d' ' -f3); do
-    "$HONE" tune "$work/warm" --device "$gpu" --db "$work/warm-$gpu.db" --db "$work/empty.db" --progress none >"$logs/warm.$gpu.log" 2>&1 &
+    "$HONE" tune "$work/warm" --device "$gpu" --db "$work/warm-${gpu#*:}.db" --db "$work/empty.db" --progress none >"$logs/warm.$gpu.log" 2>&1 &
     pids="$pids $!"
 done
-for pid in $pids; do wait "$pid"; done
+for pid in $pids; do wait "$pid" || tail -2 "$logs"/warm.*.log >&2; done
 say "warm; 4 KiB are on the disk after $(dd if=/dev/zero of="$work/synced" bs=4k count=50 oflag=dsync 2>&1 | awk -F, '/copied/ {printf "%.2f ms", $(NF - 1) * 20}')"
 
 # Its seconds, once it has covered all, each problem once; and of each GPU where they went.
