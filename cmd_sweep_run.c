@@ -18,20 +18,23 @@
 
 #define PUBLISH_NS 60000000000ll       // a killed shard loses at most this much where its database cannot lie in the sweep's folder
 
-enum { KEY_SHARD = 256, KEY_DEVICE, KEY_SCRATCH, KEY_BUSY, KEY_VERBOSE, DUMP_LEVEL = 3 };
+enum { KEY_SHARD = 256, KEY_TURN, KEY_DEVICE, KEY_SCRATCH, KEY_BUSY, KEY_VERBOSE, DUMP_LEVEL = 3 };
 
 typedef struct request {
-    const char *folder, *device, *scratch, *word;
+    const char *folder, *device, *scratch, *word, *turn_word;
     hone_layers layers;                // what they cover is left out; they are not written
     bool busy, verbose;
     int64_t shard, of;                 // 0: all
-    char command[512];
+    int64_t turn, turns;               // of all: first every turns-th from this one, the others behind them
+    char command[512], host[128];
     hone_sweep sweep;
     bool *covered;                     // owned; of each problem
+    hone_key writer;
+    hone_tune *tune;                   // lent to one shard after the other, so that the device is opened once; NULL: none needed it yet, or the last failed
+    hone_store *known;                 // before the sweep; NULL: not open, or below the shard's own
     // Of the shard at hand.
     int at;
     hone_store *store;                 // its own rows over what was known before
-    hone_tune *tune;
     hone_progress progress;
     char path[HONE_SWEEP_PATH];        // of its database
     bool apart;                        // which lies elsewhere: a dump of it is put into the folder
@@ -41,6 +44,7 @@ typedef struct request {
 
 static const struct argp_option options[] = {
     {"shard", KEY_SHARD, "I/N", 0, "This shard of the N (default: SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX + 1, or else all, one after the other)", 0},
+    {"turn", KEY_TURN, "I/N", 0, "Of N processes that run all shards this is the Ith: every Nth shard from I comes first, then what nobody has (default 1/1)", 0},
     {"device", KEY_DEVICE, "DEVICE", 0, "cpu, cuda:0 (default: the first of the planned kind)", 0},
     {"scratch", KEY_SCRATCH, "FOLDER", 0, "Keep the database here and put dumps of it into DIR (default where DIR is on a network file system: TMPDIR or /tmp)", 0},
     {"busy", KEY_BUSY, 0, 0, "Tune although other work, or MPS, disturbs the device's times", 0},
@@ -52,7 +56,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     request *asked = state->input;
     const struct { int key; const char **to; } texts[] = {
-        {KEY_SHARD, &asked->word}, {KEY_DEVICE, &asked->device}, {KEY_SCRATCH, &asked->scratch}, {ARGP_KEY_ARG, &asked->folder},
+        {KEY_SHARD, &asked->word}, {KEY_TURN, &asked->turn_word}, {KEY_DEVICE, &asked->device}, {KEY_SCRATCH, &asked->scratch}, {ARGP_KEY_ARG, &asked->folder},
     };
     if (key == ARGP_KEY_INIT) return state->child_inputs[0] = &asked->layers, 0;
     if (key == ARGP_KEY_ARG && asked->folder) argp_error(state, "one sweep at a time");
@@ -66,14 +70,20 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 // ---- which shard
 
-// "3/6" or "3"; the 6 holds a job against the list that it was made for.
+// "3/6" or "3"
+static bool read_part(const char *word, int64_t *part, int64_t *of)
+{
+    hone_scan scan = {word};
+    bool is_read = hone_scan_int(&scan, part);
+    if (is_read && hone_scan_char(&scan, '/')) is_read = hone_scan_int(&scan, of);
+    return is_read && !*scan.at;
+}
+
+// The 6 of "3/6" holds a job against the list that it was made for.
 static hone_status read_shard(request *asked, const char *word, const char *whence, int64_t first)
 {
     int shards = asked->sweep.shards;
-    hone_scan scan = {word};
-    bool is_read = hone_scan_int(&scan, &asked->shard);
-    if (is_read && hone_scan_char(&scan, '/')) is_read = hone_scan_int(&scan, &asked->of);
-    if (!is_read || *scan.at) return hone_fail(HONE_USAGE, "%s wants I/N or I, not '%s'", whence, word);
+    if (!read_part(word, &asked->shard, &asked->of)) return hone_fail(HONE_USAGE, "%s wants I/N or I, not '%s'", whence, word);
     asked->shard += 1 - first;
     if (asked->shard < 1 || asked->shard > shards || (asked->of && asked->of != shards))
         return hone_fail(HONE_USAGE, "%s says %s, but %s has %d shards, counted from %lld", whence, word, asked->folder, shards, (long long)first);
@@ -89,6 +99,19 @@ static hone_status find_shard(request *asked)
         if (value && *value) return read_shard(asked, value, variables[k].name, variables[k].first);
     }
     return HONE_OK;
+}
+
+static hone_status find_turn(request *asked)
+{
+    asked->turn = asked->turns = 1;
+    if (!asked->turn_word) return HONE_OK;
+    if (read_part(asked->turn_word, &asked->turn, &asked->turns) && asked->turn >= 1 && asked->turn <= asked->turns) return HONE_OK;
+    return hone_fail(HONE_USAGE, "--turn wants I/N, a process and how many there are, not '%s'", asked->turn_word);
+}
+
+static bool is_own_turn(const request *asked, int shard)
+{
+    return (shard - 1) % asked->turns == asked->turn - 1;
 }
 
 // ---- its database
@@ -169,16 +192,22 @@ static hone_status register_networks(request *asked)
     return status;
 }
 
+static hone_status open_known(request *asked)
+{
+    return asked->known ? HONE_OK : hone_store_open_layers(&asked->layers, HONE_STORE_READ, &asked->known);
+}
+
 static hone_status open_database(request *asked)
 {
-    hone_store *known = NULL;
     hone_status status;
     HONE_TRY(place_database(asked));
     HONE_TRY(hone_store_open(asked->path, HONE_STORE_CREATE, &asked->store));
     if (asked->apart) HONE_TRY(take_up(asked));
     HONE_TRY(register_networks(asked));
-    HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known));
-    hone_store_layer(asked->store, known);
+    HONE_TRY(open_known(asked));
+    hone_store_layer(asked->store, asked->known);
+    asked->known = NULL;
+    status = hone_cmd_find_writer(asked->store, &asked->writer);
 out:
     return status;
 }
@@ -200,21 +229,48 @@ static void show_progress(void *user, const hone_tune_report *report, const char
     if (asked->apart && hone_clock_ns() - asked->published_ns > PUBLISH_NS) (void)publish(asked);
 }
 
+// Nobody ever had it.
+static bool is_fresh(const request *asked, int shard)
+{
+    char path[HONE_SWEEP_PATH];
+    return hone_sweep_path(asked->folder, HONE_SWEEP_LOCK, shard, path) == HONE_OK && !hone_path_exists(path);
+}
+
+// Of all shards: those that this process will have next, unless another is done with its own by then.
+static size_t list_coming(void *user, const char **problems, size_t most)
+{
+    const request *asked = user;
+    const hone_sweep *sweep = &asked->sweep;
+    size_t n = 0;
+    int looked = 0;
+    bool is_coming = false;
+    for (size_t k = 0; k < sweep->n && n < most && !asked->shard; k++) {
+        int shard = sweep->problems[k].shard;
+        if (shard != looked) is_coming = shard > asked->at && is_own_turn(asked, shard) && is_fresh(asked, shard);
+        if (is_coming) problems[n++] = sweep->problems[k].spelling;
+        looked = shard;
+    }
+    return n;
+}
+
 static hone_status open_tune(request *asked)
 {
-    char host[128] = "";
-    hone_key key = {0};
     hone_tune_options tune = {
         .supervisor = {.worker = {.device = asked->device, .sources = asked->sweep.sources, .effort = asked->sweep.effort, .workspace_limit_bytes = -1,
                                   .busy = asked->busy}, .floor_ns = 5000000000, .stop = &hone_cmd_stop, .verbose = asked->verbose},
-        .store = asked->store, .command = asked->command, .writer = key.writer, .host = host, .progress = show_progress, .user = asked,
+        .command = asked->command, .writer = asked->writer.writer, .host = asked->host, .progress = show_progress, .coming = list_coming,
+        .user = asked,
     };
-    if (gethostname(host, sizeof host - 1)) *host = 0;
+    if (asked->tune) return HONE_OK;
+    if (gethostname(asked->host, sizeof asked->host - 1)) *asked->host = 0;
     if (getrandom(&tune.supervisor.worker.seed, sizeof tune.supervisor.worker.seed, 0) > 0) tune.supervisor.worker.seed >>= 1;
-    hone_status status = hone_cmd_find_writer(asked->store, &key);
-    if (status == HONE_OK) status = hone_tune_open(&tune, &asked->tune);
-    hone_key_clear(&key);
-    return status;
+    return hone_tune_open(&tune, &asked->tune);
+}
+
+static void close_tune(request *asked)
+{
+    hone_tune_close(asked->tune);
+    asked->tune = NULL;
 }
 
 static hone_status check_device(const request *asked)
@@ -246,9 +302,10 @@ static hone_status tune_problems(request *asked)
 static hone_status judge(const request *asked)
 {
     const hone_tune_report *r = hone_tune_get_report(asked->tune);
-    printf("shard %d/%d: %lld problems: %lld tuned, %lld known, %lld refused, %lld left; %lld candidates ran; %.1f s, expected were %.1f\n", asked->at,
-           asked->sweep.shards, (long long)r->problems, (long long)r->done, (long long)r->covered, (long long)r->refused, (long long)r->left,
-           (long long)r->candidates, r->seconds, hone_sweep_seconds(&asked->sweep, asked->at));
+    printf("shard %d/%d: %lld problems: %lld tuned, %lld known, %lld refused, %lld left; %lld candidates ran; %.1f s, expected were %.1f; waited "
+           "%.2f s for references, %.2f s for code, wrote for %.2f s\n", asked->at, asked->sweep.shards, (long long)r->problems, (long long)r->done,
+           (long long)r->covered, (long long)r->refused, (long long)r->left, (long long)r->candidates, r->seconds, hone_sweep_seconds(&asked->sweep, asked->at),
+           r->phase_s[hone_phase_find("reference")], r->phase_s[hone_phase_find("compile")], r->writing_s);
     fflush(stdout);
     if (r->stopped) return hone_fail(HONE_AGAIN, "stopped; everything measured is kept, the same command goes on");
     if (r->refused) return hone_fail(HONE_MISS, "%lld problems cannot be tuned here; the last: %s", (long long)r->refused, r->refusal);
@@ -263,11 +320,12 @@ static hone_status tune_shard(request *asked)
     HONE_TRY(open_database(asked));
     HONE_TRY(open_tune(asked));
     HONE_TRY(check_device(asked));
+    HONE_TRY(hone_tune_use(asked->tune, asked->store));
     HONE_TRY(tune_problems(asked));
-    status = judge(asked);
+    HONE_TRY(judge(asked));
+    status = hone_tune_use(asked->tune, NULL);
 out:
-    hone_tune_close(asked->tune);
-    asked->tune = NULL;
+    if (status != HONE_OK) close_tune(asked);
     if (asked->apart && asked->store) (void)publish(asked);
     if (status == HONE_OK) status = asked->publishing;
     close_database(asked, status == HONE_OK);
@@ -279,11 +337,8 @@ out:
 // What is covered already needs neither device nor lock.
 static hone_status look(request *asked, hone_shard_state *state)
 {
-    hone_store *known = NULL;
-    hone_status status = hone_store_open_layers(&asked->layers, HONE_STORE_READ, &known);
-    if (status == HONE_OK) status = hone_sweep_look(&asked->sweep, asked->folder, asked->at, known, asked->covered, state);
-    hone_store_close(known);
-    return status;
+    hone_status status = open_known(asked);
+    return status == HONE_OK ? hone_sweep_look(&asked->sweep, asked->folder, asked->at, asked->known, asked->covered, state) : status;
 }
 
 static hone_status run_shard(request *asked)
@@ -308,12 +363,17 @@ static bool comes_again(hone_status status)
     return status == HONE_AGAIN || status == HONE_NO_DEVICE || status == HONE_IO || status == HONE_NO_MEMORY;
 }
 
-// One after the other. A shard that fails for good does not keep the rest from running.
+// One after the other: those of its turn, then the others, from the end, where they are least likely to be anyone's. A shard that fails for good does
+// not keep the rest from running.
 static hone_status run_all(request *asked)
 {
     hone_status worst = HONE_OK;
     char why[1024] = "";
-    for (asked->at = 1; asked->at <= asked->sweep.shards && !hone_cmd_stop; asked->at++) {
+    int shards = asked->sweep.shards;
+    for (int k = 1; k <= 2 * shards && !hone_cmd_stop; k++) {
+        bool is_own = k <= shards;
+        asked->at = is_own ? k : 2 * shards + 1 - k;
+        if (is_own_turn(asked, asked->at) != is_own) continue;
         hone_status status = run_shard(asked);
         if (status == HONE_OK) continue;
         fprintf(stderr, "hone: shard %d: %s\n", asked->at, hone_error_text());
@@ -328,6 +388,7 @@ static hone_status run_all(request *asked)
 static hone_status run(request *asked)
 {
     hone_status status = hone_sweep_read(asked->folder, &asked->sweep);
+    if (status == HONE_OK) status = find_turn(asked);
     if (status == HONE_OK) status = find_shard(asked);
     if (status != HONE_OK) return status;
     if (!asked->device) asked->device = strncmp(asked->sweep.device, "cpu ", 4) ? "cuda:0" : "cpu";
@@ -353,6 +414,9 @@ int hone_cmd_sweep_run(int argc, char **argv)
     hone_cmd_catch_signals();
     hone_status status = run(asked);
     if (status != HONE_OK) hone_cmd_fail(status);
+    close_tune(asked);
+    hone_store_close(asked->known);
+    hone_key_clear(&asked->writer);
     hone_sweep_clear(&asked->sweep);
     hone_free(asked->covered);
     hone_free(asked);

@@ -228,6 +228,7 @@ static void put_process(const request *asked, hone_text *text, const char *devic
 {
     if (parts > 1) put_processors(text, cpus, part, parts);
     put_verb(asked, "run", text);
+    if (parts > 1) hone_text_printf(text, " --turn %d/%d", part + 1, parts);
     hone_text_printf(text, " --device %s &\npids=\"$pids $!\"\n", device);
 }
 
@@ -242,7 +243,7 @@ static hone_status print_local(const request *asked, hone_text *text)
     if (asked->parallel && asked->parallel < n) n = (int)asked->parallel;
     hone_text_printf(text, "#!/bin/sh\n");
     put_head(asked, text);
-    hone_text_printf(text, "# Each process takes the next shard that nobody has. Ends with 0 when all is covered, 75 to be called again, 42 when that is no use.\n"
+    hone_text_printf(text, "# Each process takes its turn of the shards, and then what nobody has. Ends with 0 when all is covered, 75 to be called again, 42 when that is no use.\n"
                      "pids=\ntrap 'kill $pids' INT TERM\n");
     for (int k = 0; k < n; k++) {
         if (is_gpu(asked)) snprintf(name, sizeof name, "%s:%d", asked->target.kind, gpus[k]);

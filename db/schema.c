@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The schema, as the steps that lead to it. A step that was released never changes; a change is a new step.
 // Numbers are row numbers, private to a file; ids are content (fact.c).
+#include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "db/recheck_priv.h"
 
@@ -187,6 +189,53 @@ static hone_status check_owner(hone_store *store, int64_t version, int64_t objec
     return hone_fail(HONE_DAMAGED, "%s is the SQLite database of another program, not hone's", store->path);
 }
 
+// What a version is made of: type, name and SQL of each object, one after the other, each with its NUL. It is found by making it, once in a process:
+// that takes 3 ms, as long as all else when a small file is opened.
+enum { MODEL_BYTES = 1 << 15 };
+
+typedef struct model {
+    size_t size;                       // 0: not made yet
+    char text[MODEL_BYTES];
+} model;
+
+static model models[HONE_STORE_SCHEMA + 1];
+static pthread_mutex_t models_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static hone_status make_model(int64_t version, model *made)
+{
+    hone_store *store = NULL;
+    sqlite3_stmt *objects;
+    bool row;
+    size_t size = 0;
+    hone_status status;
+    HONE_TRY(hone_store_open_memory("the schema", &store));
+    for (int64_t i = 0; i < version; i++) HONE_TRY(hone_store_exec(store, hone_schema_migrations[i]));
+    HONE_TRY(hone_store_prepare(store, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL", &objects));
+    while ((status = hone_store_step(store, objects, &row)) == HONE_OK && row)
+        for (int i = 0; i < 3; i++) {
+            const char *text = (const char *)sqlite3_column_text(objects, i);
+            size_t bytes = text ? strlen(text) + 1 : 0;
+            HONE_TRY(text ? HONE_OK : HONE_NO_MEMORY);
+            HONE_ASSERT(size + bytes <= MODEL_BYTES);
+            memcpy(made->text + size, text, bytes);
+            size += bytes;
+        }
+    if (status == HONE_OK) made->size = size;
+out:
+    hone_store_close(store);
+    return status;
+}
+
+static hone_status find_model(int64_t version, const model **found)
+{
+    model *wanted = &models[version < HONE_STORE_SCHEMA ? version : HONE_STORE_SCHEMA];
+    pthread_mutex_lock(&models_lock);
+    hone_status status = wanted->size ? HONE_OK : make_model(wanted - models, wanted);
+    pthread_mutex_unlock(&models_lock);
+    *found = wanted;
+    return status;
+}
+
 // Every table, index and view of hone's is there and is made as hone makes it: a file from elsewhere could hold a view
 // in a table's place, whose reading never ends. What else a user has added is let be.
 // Of a newer version only the kinds can be known.
@@ -194,26 +243,22 @@ static hone_status check_objects(hone_store *store, int64_t version)
 {
     static const char exact[] = "SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2 AND sql = ?3";
     static const char kind[] = "SELECT 1 WHERE ?1 <> 'table' OR EXISTS (SELECT 1 FROM sqlite_schema WHERE type = ?1 AND name = ?2)";
-    bool newer = version > HONE_STORE_SCHEMA;
-    hone_store *model = NULL;
-    sqlite3_stmt *wanted, *found;
-    bool row, present;
+    bool newer = version > HONE_STORE_SCHEMA, present;
+    const model *wanted;
+    const char *texts[3];              // of an object
+    sqlite3_stmt *found;
     hone_status status;
-    HONE_TRY(hone_store_open_memory(store->path, &model));
-    for (int64_t i = 0; i < (newer ? HONE_STORE_SCHEMA : version); i++) HONE_TRY(hone_store_exec(model, hone_schema_migrations[i]));
-    HONE_TRY(hone_store_prepare(model, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL", &wanted));
-    while ((status = hone_store_step(model, wanted, &row)) == HONE_OK && row) {
+    HONE_TRY(find_model(version, &wanted));
+    for (const char *at = wanted->text; at < wanted->text + wanted->size;) {
+        for (int i = 0; i < 3; i++, at += strlen(at) + 1) texts[i] = at;
         HONE_TRY(hone_store_prepare(store, newer ? kind : exact, &found));
-        for (int i = 0; i < (newer ? 2 : 3); i++) sqlite3_bind_value(found, i + 1, sqlite3_column_value(wanted, i));
+        for (int i = 0; i < (newer ? 2 : 3); i++) sqlite3_bind_text(found, i + 1, texts[i], -1, SQLITE_STATIC);
         HONE_TRY(hone_store_step(store, found, &present));
         sqlite3_reset(found);
         if (present) continue;
-        status = hone_fail(HONE_DAMAGED, "%s does not have the %s %s as hone makes it: take the database from a copy or a dump", store->path,
-                           (const char *)sqlite3_column_text(wanted, 0), (const char *)sqlite3_column_text(wanted, 1));
-        goto out;
+        return hone_fail(HONE_DAMAGED, "%s does not have the %s %s as hone makes it: take the database from a copy or a dump", store->path, texts[0], texts[1]);
     }
 out:
-    hone_store_close(model);
     return status;
 }
 

@@ -35,6 +35,7 @@ typedef struct contest {
     hone_race race;
     int64_t begun_in;                  // the worker that has the problem; 0 none
     bool is_over;                      // stopped
+    bool is_suspect;                   // the worker ended when the problem was listed or begun
     bool is_refused;
 } contest;
 
@@ -95,7 +96,14 @@ static void note_refusal(contest *c, const char *why)
     snprintf(c->tune->report.refusal, sizeof c->tune->report.refusal, "%.200s: %.290s", c->problem, why);
 }
 
-// Puts the problem on the device of the present worker. A problem that ends the worker by itself is refused.
+// Who ended the worker may be another's victim, or its user's: once more, in a new one.
+static bool gets_another(contest *c)
+{
+    c->is_suspect = !c->is_suspect && !c->tune->supervisor.pid && !c->is_over;
+    return c->is_suspect;
+}
+
+// Puts the problem on the device of the present worker. A problem that ends two workers by itself is refused.
 static hone_status begin(contest *c)
 {
     hone_supervisor *s = &c->tune->supervisor;
@@ -111,6 +119,7 @@ static hone_status begin(contest *c)
     c->tune->report.laying_s += since(start_ns);
     if (status) return status;
     c->is_over = ending == HONE_ENDING_STOPPED;
+    if (gets_another(c)) return begin(c);
     if (ending == HONE_ENDING_ANSWER) c->begun_in = s->started;
     else if (!c->is_over) note_refusal(c, s->why);
     return HONE_OK;
@@ -166,6 +175,10 @@ static hone_status ask_offer(contest *c)
     c->tune->report.listing_s += since(start_ns);
     if (status) return status;
     c->is_over = ending == HONE_ENDING_STOPPED;
+    if (gets_another(c)) {
+        while (c->n) hone_free(c->entrants[--c->n].tactic);
+        return ask_offer(c);
+    }
     if (ending != HONE_ENDING_ANSWER && !c->is_over) note_refusal(c, s->why);
     qsort(c->entrants, c->n, sizeof *c->entrants, by_turn);
     return HONE_OK;

@@ -191,6 +191,7 @@ void hone_ledger_write(hone_ledger *ledger)
     if (!write_group(ledger)) write_singly(ledger);
     ledger->written_ns = hone_clock_ns();
     ledger->took_ns = ledger->written_ns - start_ns;
+    ledger->all_took_ns += ledger->took_ns;
 }
 
 int64_t hone_ledger_keep_up(hone_ledger *ledger)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/thread.h"
 #include "tuner/ahead.h"
 #include "tuner/expect.h"
 #include "tuner/needs.h"
@@ -178,7 +179,7 @@ static double rounded(double value, double unit)
     return isfinite(value) ? round(value * unit) / unit : 0;
 }
 
-static hone_status price(const prices *p, hone_store *store, hone_sweep_problem *at)
+static hone_status price_gain(const prices *p, hone_store *store, hone_sweep_problem *at)
 {
     hone_problem *problem = hone_alloc(sizeof *problem);
     double now_ns = 0;
@@ -187,12 +188,47 @@ static hone_status price(const prices *p, hone_store *store, hone_sweep_problem 
     HONE_TRY(hone_problem_parse(at->spelling, problem));
     HONE_TRY(current_ns(p, store, problem, at->spelling, &now_ns));
     at->gain_ns = rounded(fmax(1, hone_needs_uses(&p->needs, at->spelling)) * fmax(0, now_ns - hone_roofline_ns(problem, &p->target)), 1);
+out:
+    hone_free(problem);
+    return status;
+}
+
+static hone_status price_seconds(const prices *p, hone_sweep_problem *at)
+{
+    hone_status status = HONE_OK;
+    hone_problem *problem = hone_alloc(sizeof *problem);
+    if (!problem) return HONE_NO_MEMORY;
     at->seconds = past_seconds(p, at->spelling);
+    if (!(at->seconds > 0)) HONE_TRY(hone_problem_parse(at->spelling, problem));
     if (!(at->seconds > 0)) HONE_TRY(estimate_seconds(p, problem, &at->seconds));
     at->seconds = fmax(0.001, rounded(at->seconds, 1000));
 out:
     hone_free(problem);
     return status;
+}
+
+typedef struct pricing {
+    const prices *prices;
+    hone_sweep_problem *problems;
+    _Atomic int failed;                // a hone_status
+} pricing;
+
+// Listing the candidates of a problem takes some 40 ms of a processor, and needs no store.
+static void price_some(void *user, int64_t begin, int64_t end, int worker)
+{
+    pricing *all = user;
+    (void)worker;
+    for (int64_t k = begin; k < end; k++) {
+        hone_status status = price_seconds(all->prices, &all->problems[k]);
+        if (status != HONE_OK) all->failed = (int)status;
+    }
+}
+
+static hone_status price_all(const prices *p, hone_sweep_problem *problems, size_t n)
+{
+    pricing all = {.prices = p, .problems = problems};
+    hone_parallel((int64_t)n, 1, hone_cpu_count(), price_some, &all);
+    return all.failed ? hone_fail((hone_status)all.failed, "cannot estimate what tuning a problem takes") : HONE_OK;
 }
 
 hone_status hone_sweep_price(hone_sweep *sweep, hone_store *store)
@@ -206,7 +242,8 @@ hone_status hone_sweep_price(hone_sweep *sweep, hone_store *store)
     HONE_TRY(hone_needs_collect(&p.needs, store));
     HONE_TRY(hone_store_each_history(store, sweep->device, HONE_MODE_COLD, add_past, &p));
     if (p.n_pasts) qsort(p.pasts, p.n_pasts, sizeof *p.pasts, by_past);
-    for (size_t k = 0; k < sweep->n; k++) HONE_TRY(price(&p, store, &sweep->problems[k]));
+    for (size_t k = 0; k < sweep->n; k++) HONE_TRY(price_gain(&p, store, &sweep->problems[k]));
+    status = price_all(&p, sweep->problems, sweep->n);
 out:
     for (size_t k = 0; k < p.n_pasts; k++) hone_free(p.pasts[k].problem);
     hone_needs_clear(&p.needs);

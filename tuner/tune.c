@@ -12,7 +12,6 @@
 #include "tuner/artifact.h"
 #include "tuner/tune_priv.h"
 
-#define AHEAD 32                       // problems that the worker knows of before their turn
 #define SOURCES_MAX 64
 
 // ---- small answers
@@ -40,6 +39,7 @@ const hone_supervisor *hone_tune_get_device(const hone_tune *t)
 static void count_time(hone_tune *t)
 {
     t->report.seconds = (double)(hone_clock_ns() - t->start_ns) / 1e9;
+    t->report.writing_s = (double)t->ledger.all_took_ns / 1e9;
     t->report.workers = t->supervisor.started;
     memcpy(t->report.phase_s, t->supervisor.phase_s, sizeof t->report.phase_s);
 }
@@ -76,27 +76,45 @@ static hone_status put_run(hone_tune *t)
     return t->ledger.store ? hone_store_put_run(t->options.store, &run, &t->ledger.run) : HONE_OK;
 }
 
+static hone_status begin_run(hone_tune *t, hone_store *store)
+{
+    t->options.store = store;
+    hone_ledger_init(&t->ledger, t->options.dry_run ? NULL : store);
+    t->ledger.device = t->supervisor.device;
+    t->ledger.toolchain = t->supervisor.toolchain;
+    return put_run(t);
+}
+
+hone_status hone_tune_use(hone_tune *t, hone_store *store)
+{
+    hone_status status = hone_ledger_flush(&t->ledger);
+    if (status) return status;
+    t->start_ns = hone_clock_ns();
+    t->report = (hone_tune_report){0};
+    memset(t->supervisor.phase_s, 0, sizeof t->supervisor.phase_s);
+    return begin_run(t, store);
+}
+
 hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune)
 {
     hone_tune *t = hone_calloc(1, sizeof *t);
     if (!t) return HONE_NO_MEMORY;
     t->options = *options;
     t->start_ns = hone_clock_ns();
-    hone_ledger_init(&t->ledger, options->dry_run ? NULL : options->store);
+    hone_ledger_init(&t->ledger, NULL);
     hone_supervisor_options supervisor = options->supervisor;
     supervisor.meanwhile = write_ledger;
     supervisor.user = &t->ledger;
     hone_status status = hone_supervisor_init(&t->supervisor, &supervisor);
-    t->ledger.device = t->supervisor.device;
-    t->ledger.toolchain = t->supervisor.toolchain;
     if (!status) status = hone_supervisor_start(&t->supervisor);
-    if (!status) status = put_run(t);
+    if (!status) status = begin_run(t, options->store);
     if (status) hone_tune_close(t);
     else *tune = t;
     return status;
 }
 
 static void clear_todo(hone_tune *t);
+static void drop_coming(hone_tune *t, hone_coming *coming);
 
 void hone_tune_close(hone_tune *t)
 {
@@ -106,15 +124,25 @@ void hone_tune_close(hone_tune *t)
     hone_ledger_write(&t->ledger);
     hone_ledger_clear(&t->ledger);
     clear_todo(t);
+    while (t->n_coming) drop_coming(t, t->coming);
     hone_free(t);
 }
 
 // ---- the work list
 
+static void tell(hone_tune *t, int64_t number, const char *problem)
+{
+    hone_supervisor_tell(&t->supervisor, "ahead\t%lld\t%s", (long long)number, problem);
+}
+
 static void tell_ahead(hone_tune *t)
 {
-    for (; t->told < t->n_todo && t->told < t->at + AHEAD; t->told++)
-        hone_supervisor_tell(&t->supervisor, "ahead\t%lld\t%s", (long long)t->numbers[t->told], t->todo[t->told]);
+    for (; t->told < t->n_todo && t->told < t->at + HONE_TUNE_AHEAD; t->told++) tell(t, t->numbers[t->told], t->todo[t->told]);
+    for (size_t k = 0; k < t->n_coming && t->told == t->n_todo; k++) {
+        if (t->coming[k].number) continue;
+        t->coming[k].number = ++t->next_number;
+        tell(t, t->coming[k].number, t->coming[k].problem);
+    }
 }
 
 hone_status hone_tune_ready(hone_tune *t)
@@ -123,8 +151,57 @@ hone_status hone_tune_ready(hone_tune *t)
     hone_status status = hone_supervisor_start(&t->supervisor);
     if (status) return status;
     if (is_new) t->told = t->at;
+    for (size_t k = 0; k < t->n_coming && is_new; k++) t->coming[k].number = 0;
     tell_ahead(t);
     return HONE_OK;
+}
+
+// ---- what comes behind the list
+
+static hone_coming *find_coming(hone_tune *t, const char *problem)
+{
+    for (size_t k = 0; k < t->n_coming; k++)
+        if (!strcmp(t->coming[k].problem, problem)) return &t->coming[k];
+    return NULL;
+}
+
+// The worker need not know of it any more, or it has a place in the list now.
+static void drop_coming(hone_tune *t, hone_coming *coming)
+{
+    hone_free(coming->problem);
+    *coming = t->coming[--t->n_coming];
+}
+
+static bool is_among(const char *problem, const char *const *problems, size_t n)
+{
+    for (size_t k = 0; k < n; k++)
+        if (!strcmp(problems[k], problem)) return true;
+    return false;
+}
+
+// Between two problems: to forget one, the worker waits for what it is computing of it.
+static void look_ahead(hone_tune *t)
+{
+    const char *wanted[HONE_TUNE_AHEAD];
+    size_t left = t->n_todo - t->at, most = left < HONE_TUNE_AHEAD ? HONE_TUNE_AHEAD - left : 0;
+    size_t n = most && t->options.coming ? t->options.coming(t->options.user, wanted, most) : 0;
+    for (size_t k = t->n_coming; k-- > 0;) {
+        if (is_among(t->coming[k].problem, wanted, n)) continue;
+        if (t->coming[k].number && t->supervisor.pid) hone_supervisor_tell(&t->supervisor, "end\t%lld", (long long)t->coming[k].number);
+        drop_coming(t, &t->coming[k]);
+    }
+    for (size_t k = 0; k < n; k++) {
+        char *copy = find_coming(t, wanted[k]) ? NULL : hone_strdup(wanted[k]);
+        if (copy) t->coming[t->n_coming++] = (hone_coming){.problem = copy};
+    }
+}
+
+static int64_t take_number(hone_tune *t, const char *problem)
+{
+    hone_coming *coming = find_coming(t, problem);
+    int64_t number = coming ? coming->number : 0;
+    if (coming) drop_coming(t, coming);
+    return number ? number : ++t->next_number;
 }
 
 // The one spelling, whatever blanks and defaults the list has.
@@ -200,7 +277,7 @@ static hone_status plan(hone_tune *t, char **spellings, size_t count, bool leave
         if (leave_covered) status = hone_contest_coverage(t, spellings[k], offers, &all);
         t->report.covered += all;
         if (all) continue;
-        t->numbers[t->n_todo] = ++t->next_number;
+        t->numbers[t->n_todo] = take_number(t, spellings[k]);
         t->todo[t->n_todo++] = spellings[k];
         spellings[k] = NULL;
     }
@@ -232,6 +309,7 @@ hone_status hone_tune_problems(hone_tune *t, const char *const *problems, size_t
     int64_t before = t->report.done + t->report.refused;
     for (t->at = 0; t->at < t->n_todo && !status && runs_anything(t) && !hone_tune_is_over(t); t->at++) {
         hone_tune_say(t, t->todo[t->at]);
+        look_ahead(t);
         status = hone_contest_run(t, t->numbers[t->at], t->todo[t->at]);
         if (t->ledger.status) status = hone_ledger_flush(&t->ledger);
     }
@@ -314,7 +392,7 @@ hone_status hone_tune_compile(const hone_target *target, const hone_worker_optio
     HONE_TRY(hone_ahead_new(&options, &ahead));
     size_t told = 0;
     for (size_t k = 0; k < count && !status && !(stop && *stop); k++) {
-        for (hone_item *item; told < count && told < k + AHEAD && !status; told++) {
+        for (hone_item *item; told < count && told < k + HONE_TUNE_AHEAD && !status; told++) {
             status = hone_ahead_item(ahead, (int64_t)told + 1, problems[told], &item);
             if (status) status = hone_fail_in(status, "problem \"%.200s\"", problems[told]);
         }

@@ -25,6 +25,7 @@ typedef struct hone_tune_report {
     double listing_s, laying_s, sampling_s;       // waiting for the worker: asking sources, operands and reference, more samples of the good
     double trying_s[HONE_TUNE_SOURCES];           // for trials, by source in the order of hone_sources
     double phase_s[HONE_PHASES];                  // the same time and more, by what the worker was at (hone_phases)
+    double writing_s;                  // at the disk, most of it while the worker works
     bool stopped, out_of_time;
     char refusal[512];                 // the latest of a problem
 } hone_tune_report;
@@ -38,11 +39,16 @@ typedef struct hone_tune_options {
     const char *host;                  // kept private; may be NULL
     double time_limit_s;               // 0: none
     void (*progress)(void *user, const hone_tune_report *report, const char *what);
+    // May be NULL: at most `most` spellings, borrowed, of what the next list will probably hold. The worker gets ready for it while the end of this
+    // one is measured.
+    size_t (*coming)(void *user, const char **problems, size_t most);
     void *user;
 } hone_tune_options;
 
 // Starts the worker, so that the device is known.
 hone_status hone_tune_open(const hone_tune_options *options, hone_tune **tune);
+// What is measured from here on goes to another store (NULL: nowhere), as a run of its own, and the report begins anew. The worker goes on.
+hone_status hone_tune_use(hone_tune *tune, hone_store *store);
 // Tunes a work list. May be called again. HONE_OK also when stopped or out of time: the report says so.
 hone_status hone_tune_problems(hone_tune *tune, const char *const *problems, size_t count);
 // Measures what a node of a captured graph costs, unless that is known. Not offered by every device: that is no failure.

@@ -20,6 +20,7 @@ typedef struct hone_ledger {
     const char *device, *toolchain;    // borrowed
     hone_entry *first, **last;
     int64_t written_ns, took_ns;       // when the latest commit ended, how long it took
+    int64_t all_took_ns;
     hone_status status;                // the first failure: nothing is written behind it
     char why[1024];
 } hone_ledger;
@@ -56,6 +57,13 @@ typedef struct hone_offer {            // what a source said
     int64_t tried;
 } hone_offer;
 
+#define HONE_TUNE_AHEAD 32             // problems that the worker knows of before their turn
+
+typedef struct hone_coming {           // probably of the next list
+    char *problem;                     // owned
+    int64_t number;                    // to the worker; 0: it was not told
+} hone_coming;
+
 struct hone_tune {
     hone_tune_options options;
     hone_supervisor supervisor;
@@ -66,6 +74,8 @@ struct hone_tune {
     size_t n_todo, at;
     int64_t *numbers;                  // of each todo, its number to the worker
     size_t told;                       // todo entries that the worker was told of
+    hone_coming coming[HONE_TUNE_AHEAD];
+    size_t n_coming;
     int64_t next_number;
 };
 

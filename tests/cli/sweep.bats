@@ -135,13 +135,56 @@ wait_covered() {
     [ "$left" -eq $((60 - $(covered s))) ]
 }
 
+@test "one worker serves shard after shard, and its death costs none of them" {
+    make_long
+    sweep plan -o s --shards 6 <(head -36 long)
+    "$HONE" sweep run s >said 2>&1 &
+    shard=$!
+    wait_covered s 8                    # of six a shard
+    kill -9 $(pgrep -P $shard)
+    wait $shard
+    shard=
+    [ "$(states s)" = "done done done done done done" ]
+    [ "$(grep -c '6 tuned, 0 known, 0 refused, 0 left' said)" -eq 6 ]
+    [ "$(rows s 'SELECT count(*) FROM run' | sort -u)" = 1 ]
+    [ "$(rows s 'SELECT seed FROM run' | sort -u | wc -l)" -eq 1 ]      # a process starts one worker, and another for one that died
+    [ "$(rows s "SELECT count(*) FROM measurement WHERE verdict <> 'ok'" | sort -u)" = 0 ]
+    # Each shard's rows are of its own problems.
+    for k in 1 2 3 4 5 6; do
+        diff <(query s/shard-$k.db 'SELECT DISTINCT p.spelling FROM measurement m JOIN problem p ON p.number = m.problem' | sort) \
+            <(awk -v k=$k -F '\t' '/^shard/ {at = $2} /^problem/ && at == k {print $4}' s/list | sort)
+    done
+}
+
+@test "two processes by turns: each shard once, whoever is done helps the other" {
+    make_long
+    sweep plan -o s --shards 12 <(head -36 long)
+    "$HONE" sweep run s --turn 1/2 >first 2>&1 &
+    shard=$!
+    wait_covered s 2
+    kill -STOP $shard $(pgrep -P $shard)        # a slow one
+    code=0; sweep run s --turn 2/2 >second 2>&1 || code=$?
+    [ "$code" -eq 75 ]                  # the other has one
+    [ "$(grep -c '3 tuned, 0 known, 0 refused, 0 left' second)" -ge 9 ]
+    kill -CONT $(pgrep -P $shard) $shard
+    wait $shard
+    shard=
+    [ "$(states s)" = "done done done done done done done done done done done done" ]
+    [ "$(cat first second | grep -c '3 tuned, 0 known, 0 refused, 0 left')" -eq 12 ]
+    [ "$(rows s 'SELECT count(*) FROM run' | sort -u)" = 1 ]
+}
+
 @test "which shard: --shard, Slurm's index from 1, Kubernetes' from 0, all of them" {
     sweep plan -o s --shards 3 list
     SLURM_ARRAY_TASK_ID=2 sweep run s | grep '^shard 2/3: 1 problems: 1 tuned'
     JOB_COMPLETION_INDEX=2 sweep run s | grep '^shard 3/3: 1 problems: 1 tuned'
     SLURM_ARRAY_TASK_ID=2 sweep run s --shard 3 | grep '^shard 3/3: all 1 problems are covered'
     [ "$(sweep run s | grep -c -e 'shard 1/3: 1 problems: 1 tuned' -e 'shard [23]/3: all')" -eq 3 ]
-    for words in '--shard 4/3' '--shard 1/4' '--shard 0/3' '--shard x' '--nothing'; do
+    # A turn: every second from the second, then the others from the end.
+    sweep plan -o t --shards 3 list
+    [ "$(sweep run t --turn 2/2 | grep -o '^shard ./3' | tr '\n' ' ')" = "shard 2/3 shard 3/3 shard 1/3 " ]
+    [ "$(states t)" = "done done done" ]
+    for words in '--shard 4/3' '--shard 1/4' '--shard 0/3' '--shard x' '--nothing' '--turn 3/2' '--turn 0/2' '--turn 2' '--turn x'; do
         run sweep run s $words
         [ "$status" -eq 42 ]
     done
@@ -158,11 +201,11 @@ wait_covered() {
     run sweep run nowhere --shard 1/1
     [ "$status" -eq 42 ]
     [[ $output == *"hone sweep plan"* ]]
-    sweep plan -o t --shards 2 list
+    sweep plan -o t --shards 3 list
     echo rubbish >t/shard-2.db
     run sweep run t
     [ "$status" -eq 42 ]
-    [ "$(states t)" = "done damaged" ]
+    [ "$(states t)" = "done damaged done" ]
     for words in "status" "script" "script t" "script t --k8s" "plan list" "plan -o x" "nonsense" ""; do
         run sweep $words
         [ "$status" -eq 2 ]
