@@ -3,10 +3,11 @@
 //
 //  1. Chips of one model differ by some percent. A run's offset is found from the tactics that it shares with other runs: log time =
 //     tactic + run, by Tukey's median polish (Exploratory Data Analysis, 1977, chapter 11), which is robust and does not depend on the
-//     order. The typical chip is what remains. With fewer than 3 shared tactics a run keeps its times.
+//     order. The typical chip is what remains, the owner's where it is among them. With fewer than 3 shared tactics a run keeps its times, and where
+//     it seems more than 1.3 times off, which no two chips are: lies have an offset, too.
 //  2. What a writer says alone is doubted, and does not count, when it is faster than its device can be, or than any kernel is; a
-//     remote writer's also when it beats the best that others know by more than 15%: until another writer agrees within 10%, or a
-//     ruling promotes it. (The rows of "local" never came from elsewhere.)
+//     remote writer's also when it beats the best that others know by more than 15%, or at all what the owner measured of the problem
+//     himself: until another writer agrees within 10%, or a ruling promotes it. (The rows of "local" never came from elsewhere.)
 //  3. A failure that one remote writer saw does not outweigh more writers who saw the tactic work.
 #include <math.h>
 #include <stdlib.h>
@@ -15,8 +16,8 @@
 #include "base/alloc.h"
 #include "db/rank_priv.h"
 
-#define AGREE_RATIO 1.10
 #define TOO_GOOD_RATIO 1.15
+#define CHIPS_RATIO 1.3
 #define TOO_SHORT_NS 700.0         // the shortest of 11,833 kernels that CUPTI timed on an H200 took 896 ns
 
 enum { SHARED_LEAST = 3, ROUNDS = 6 };
@@ -120,15 +121,35 @@ static void fit_run(table *t, size_t run)
     if (found >= SHARED_LEAST) t->run_log[run] = hone_median(t->room, found);
 }
 
+static bool is_own(const table *t, size_t run)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (t->entries[i].run == run && !t->entries[i].of->remote) return true;
+    return false;
+}
+
+// The middle of the owner's runs, since his is the chip that matters; where he has none, of all.
+static double typical_run(table *t)
+{
+    size_t own = 0;
+    for (size_t run = 0; run < t->runs; run++)
+        if (is_own(t, run)) t->room[own++] = t->run_log[run];
+    if (own) return hone_median(t->room, own);
+    memcpy(t->room, t->run_log, t->runs * sizeof *t->room);
+    return hone_median(t->room, t->runs);
+}
+
 static void polish(table *t)
 {
     for (int round = 0; round < ROUNDS; round++) {
         fit_tactics(t);
         for (size_t run = 0; run < t->runs; run++) fit_run(t, run);
     }
-    memcpy(t->room, t->run_log, (t->runs < t->count ? t->runs : t->count) * sizeof *t->room);
-    double typical = hone_median(t->room, t->runs);
-    for (size_t i = 0; i < t->count; i++) t->entries[i].of->time_ns *= exp(typical - t->run_log[t->entries[i].run]);
+    const double typical = typical_run(t);
+    for (size_t i = 0; i < t->count; i++) {
+        const double offset = typical - t->run_log[t->entries[i].run];
+        if (fabs(offset) <= log(CHIPS_RATIO)) t->entries[i].of->time_ns *= exp(offset);
+    }
 }
 
 static bool several_writers(const table *t)
@@ -185,15 +206,24 @@ static void offer(best_two *best, const hone_evidence *at)
     }
 }
 
+static double best_of_owner(hone_evidence *const *rows, size_t count)
+{
+    double best = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!rows[i]->remote && (best == 0 || rows[i]->time_ns < best)) best = rows[i]->time_ns;
+    return best;
+}
+
 static void doubt(hone_evidence **rows, size_t count)
 {
     best_two best = {NULL, NULL};
+    const double own = best_of_owner(rows, count);
     for (size_t i = 0; i < count; i++)
         if (!is_impossible(rows[i]) || is_confirmed(rows, count, rows[i])) offer(&best, rows[i]);
     for (size_t i = 0; i < count; i++) {
         hone_evidence *at = rows[i];
         const hone_evidence *others = best.first && same_writer(best.first, at) ? best.second : best.first;
-        bool too_good = at->remote && others && at->time_ns < others->time_ns / TOO_GOOD_RATIO;
+        bool too_good = at->remote && (at->time_ns < own || (others && at->time_ns < others->time_ns / TOO_GOOD_RATIO));
         at->doubted = (too_good || is_impossible(at)) && !is_confirmed(rows, count, at);
     }
 }

@@ -2,7 +2,7 @@
 // Which tactic is best: a pure function of all evidence, whatever the order in which it came.
 //
 //  1. A tactic's time in a mode is the median of its measurements' medians, and, where several writers measured it, the median over
-//     writers of those; its interval is that of the median of all their samples. What several machines said is made comparable, and
+//     writers of those, without remote ones that are more than 10% off what the owner measured; its interval is that of the median of all their samples. What several machines said is made comparable, and
 //     what nobody confirms is left out, before (agree.c).
 //  2. Fresh evidence (same device, all it depends on unchanged) stands before stale (other toolchain), stale before
 //     approximate (other model of the architecture); of one tactic only the freshest kind counts. What a recheck keeps or rescales
@@ -177,22 +177,45 @@ static double middle_of(hone_evidence *const *rows, size_t count)
     return (rows[(count - 1) / 2]->time_ns + rows[count / 2]->time_ns) / 2;
 }
 
+typedef struct voice {             // of a writer: the median of its measurements
+    double ns;
+    bool remote;
+} voice;
+
+// What its owner measured stands in a database: a remote voice more than 10% off it is another's chip, or a lie. Leaves the times of those that count.
+static size_t heed(const voice *voices, size_t count, double *times)
+{
+    size_t own = 0, kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!voices[i].remote) times[own++] = voices[i].ns;
+    const double known = own ? hone_median(times, own) : 0;
+    for (size_t i = 0; i < count; i++)
+        if (!own || !voices[i].remote || (voices[i].ns <= known * AGREE_RATIO && voices[i].ns >= known / AGREE_RATIO)) times[kept++] = voices[i].ns;
+    return kept;
+}
+
 // Each writer has one voice, however many rows it sent: the median over writers of their medians. Leaves the rows sorted by time.
 static hone_status settle_time(hone_evidence **rows, size_t count, double *median_ns)
 {
-    size_t voices = 0;
-    double *medians = hone_alloc(count * sizeof *medians);
-    if (!medians) return HONE_NO_MEMORY;
+    size_t n = 0;
+    hone_status status = HONE_NO_MEMORY;
+    voice *voices = hone_alloc(count * sizeof *voices);
+    double *times = hone_alloc(count * sizeof *times);
+    if (!voices || !times) goto out;
     qsort(rows, count, sizeof *rows, compare_writers);
     for (size_t from = 0, to; from < count; from = to) {
         const char *writer = rows[from]->writer ? rows[from]->writer : "";
         for (to = from; to < count && !strcmp(rows[to]->writer ? rows[to]->writer : "", writer); to++) { }
-        medians[voices++] = middle_of(rows + from, to - from);
+        voices[n++] = (voice){middle_of(rows + from, to - from), rows[from]->remote};
     }
-    *median_ns = hone_median(medians, voices);
-    hone_free(medians);
+    n = heed(voices, n, times);
+    *median_ns = hone_median(times, n);
     qsort(rows, count, sizeof *rows, compare_medians);
-    return HONE_OK;
+    status = HONE_OK;
+out:
+    hone_free(times);
+    hone_free(voices);
+    return status;
 }
 
 // The measurement that stands for the time: the lower of the two middle ones, or, among several writers, the last that is not slower.

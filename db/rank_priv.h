@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "db/store.h"
 
+#define AGREE_RATIO 1.10           // times of two writers that are no further apart agree
+
 // One measurement as it is ranked. Text and samples are borrowed.
 typedef struct hone_evidence {
     hone_id id;

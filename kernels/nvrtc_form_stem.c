@@ -61,9 +61,9 @@ static int find_pool(const hone_problem *problem)
 static hone_status read_pool(const hone_problem *problem, int pool, const hone_tensor *x, hone_window *window)
 {
     const int64_t *kernel;
-    const hone_call *call = &problem->steps[pool].call;
     *window = (hone_window){.out = {1, x->dims[2], x->dims[3]}, .kernel = {1, 1, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
     if (pool < 0) return HONE_OK;
+    const hone_call *call = &problem->steps[pool].call;
     hone_call_list(call, "kernel", &kernel);
     hone_status status = hone_window_init(call, x, kernel, hone_call_int(call, "ceil") != 0, window);
     if (!status && (window->dilation[1] != 1 || window->dilation[2] != 1)) status = hone_fail(HONE_DECLINED, "a pooling with gaps");
