@@ -218,7 +218,7 @@ models: build/.deps
 
 # A quarter of what repeats one thing many times: what it may hit is memory, and the plain run has all of it.
 asan:
-	@UNIT_SHARE=$${UNIT_SHARE:-4} ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
+	@UNIT_SHARE=$${UNIT_SHARE:-8} ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
 
 tsan:

@@ -16,6 +16,6 @@ part() {
     passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2]))
 }
 part "$B/tests/tuner-recheck" "$B/bundled.db" "$out" "${SEEDS:-2}"
-part build/venv/bin/python tests/tuner/engine.py "$out" 1 2
+part build/venv/bin/python tests/tuner/engine.py "$out" 2
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
