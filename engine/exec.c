@@ -195,7 +195,8 @@ static hone_status set_ports_apart(hone_exec *exec)
     int64_t bytes = 0;
     void *memory = NULL;
     for (int k = 0; k < plan->n_inputs + plan->n_outputs; k++) bytes += round_up(plan->buffers[root_of_port(plan, k)].size_bytes);
-    hone_status status = device->api->alloc(device, (size_t)(bytes > 0 ? bytes : ALIGN), &memory);
+    if (bytes <= 0) bytes = ALIGN;
+    hone_status status = device->api->alloc(device, (size_t)bytes, &memory);
     if (status != HONE_OK) return status;
     exec->ports = memory;
     char *end = memory;
@@ -205,7 +206,7 @@ static hone_status set_ports_apart(hone_exec *exec)
         end += round_up(plan->buffers[root].size_bytes);
     }
     for (int b = 0; b < plan->n_buffers; b++) exec->buffers[b] = exec->buffers[hone_plan_root(plan, b)];
-    return device->api->fill(device, exec->streams[0], memory, 0, (size_t)(bytes > 0 ? bytes : ALIGN));
+    return device->api->fill(device, exec->streams[0], memory, 0, (size_t)bytes);
 }
 
 // Memory of the slot's own, or on the caller's stream that of all slots there; then where everything lies in it. Launched step by step by several

@@ -112,6 +112,7 @@ hone_status hone_lanes_assign(hone_plan *plan, int lanes) {
     int *producer = producers(plan);
     if (!producer) goto out;
     HONE_TRY(assign(plan, producer, lanes));
+    if (plan->lanes == 1) goto out;
     HONE_TRY(overlapped(plan, &ns, &chain_ns));
     if (ns > chain_ns * PAYS) status = assign(plan, producer, 1);
 out:
