@@ -50,6 +50,7 @@ struct hone_ahead {
     pthread_cond_t changed;
     hone_item *first;
     bool stop;
+    int references;                    // that run at this time
     int n_threads;
     pthread_t threads[THREADS_MAX];
 };
@@ -81,9 +82,17 @@ static void end_task(hone_ahead *ahead, task *t, hone_status status)
     pthread_mutex_unlock(&ahead->lock);
 }
 
-static void run_reference(hone_ahead *ahead, hone_item *item, int threads)
+// The earliest references are waited for, so those that run at a time have all processors between them: the first all, a second half, ...
+static void run_reference(hone_ahead *ahead, hone_item *item)
 {
-    end_task(ahead, &item->reference, hone_expect_make(&item->problem, ahead->options.seed, threads, &item->expect));
+    pthread_mutex_lock(&ahead->lock);
+    int threads = ahead->options.helpers / ++ahead->references;
+    pthread_mutex_unlock(&ahead->lock);
+    hone_status status = hone_expect_make(&item->problem, ahead->options.seed, threads > 1 ? threads : 1, &item->expect);
+    pthread_mutex_lock(&ahead->lock);
+    ahead->references--;
+    pthread_mutex_unlock(&ahead->lock);
+    end_task(ahead, &item->reference, status);
 }
 
 // A background thread has a compiler of its own; the caller compiles in this process.
@@ -160,7 +169,7 @@ static void run_job(hone_ahead *ahead, const job *j, hone_compiler *compiler)
 {
     if (j->code) run_code(ahead, j->item, j->code, compiler);
     else if (j->task == &j->item->listing) run_listing(ahead, j->item);
-    else run_reference(ahead, j->item, 1);
+    else run_reference(ahead, j->item);
 }
 
 static void *serve(void *argument)
@@ -336,7 +345,7 @@ static hone_status await(hone_ahead *ahead, task *t)
 
 hone_status hone_item_expect(hone_ahead *ahead, hone_item *item, hone_expect **expect)
 {
-    if (claim(ahead, &item->reference)) run_reference(ahead, item, ahead->options.helpers);
+    if (claim(ahead, &item->reference)) run_reference(ahead, item);
     hone_status status = await(ahead, &item->reference);
     *expect = &item->expect;
     return status;

@@ -19,7 +19,7 @@ typedef struct hone_ahead_options {
     const hone_ranking *ranking;       // borrowed; NULL: none
     uint64_t seed;
     int threads;                       // in the background
-    int helpers;                       // of a reference that is computed when asked for
+    int helpers;                       // threads of the references that are computed at a time, together
     bool compile_only;                 // no references
     bool compiles_apart;               // background threads compile in processes of their own
 } hone_ahead_options;

@@ -247,8 +247,9 @@ static hone_status open_bench(hone_bench *bench, const hone_worker_options *opti
     // Work beside a measurement spoils the times of a CPU, not those of a GPU; two processors stay free to drive that one.
     bool is_apart = strcmp(bench->device->api->kind, "cpu") != 0;
     bench->gauge = (hone_gauge){.buffers = &bench->buffers, .threads = cpus < COMPARE_THREADS ? cpus : COMPARE_THREADS};
-    hone_ahead_options ahead = {.target = bench->device->target, .effort = options->effort, .seed = options->seed, .helpers = cpus, .compiles_apart = true,
-                                .threads = !is_apart ? 0 : cpus > 3 ? cpus - 2 : 1};
+    int beside = cpus > 3 ? cpus - 2 : 1;
+    hone_ahead_options ahead = {.target = bench->device->target, .effort = options->effort, .seed = options->seed, .compiles_apart = true,
+                                .threads = is_apart ? beside : 0, .helpers = is_apart ? beside : cpus};
     snprintf(ahead.kind, sizeof ahead.kind, "%s", bench->device->api->kind);
     snprintf(ahead.sources, sizeof ahead.sources, "%s", options->sources);
     HONE_TRY(hone_ranking_choose(options->ranking ? options->ranking : "", &bench->ranking));
