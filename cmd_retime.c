@@ -4,7 +4,8 @@
 //
 // For each problem of the plan, the most costly first, the plan is built again with another tactic for all steps of that problem, and whole
 // inferences of both are timed in turn. What differs between two plans is those steps, so the difference, spread over them, is how much
-// longer a step takes. Who is faster beyond doubt stands in the plan from then on. The times go into the database under the network's own
+// longer a step takes. Who is faster beyond doubt stands in the plan from then on. Before that, own kernels stand in for all of the libraries'
+// at once. The times go into the database under the network's own
 // mode, where `hone build` finds them.
 #include <argp.h>
 #include <math.h>
@@ -21,6 +22,7 @@
 #include "cmd_options.h"
 #include "cmd_run.h"
 #include "engine/build.h"
+#include "kernels/source.h"
 #include "profiler/clocks.h"
 #include "profiler/stats.h"
 
@@ -28,6 +30,7 @@
 enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 4, RESAMPLES = 1000, KEY_LANES = 256,
        KEY_TIME, KEY_SEED, KEY_MARGIN, KEY_BUSY };
 #define CLOSE 0.001
+#define OWN_MARGIN 1.4                 // own kernels that alone are at most this much slower than a library's stand in for it when all do
 
 typedef struct stage {                 // a plan, ready to run
     hone_plan *plan;                   // owned, as all here
@@ -39,6 +42,7 @@ typedef struct target {                // a problem of the plan, with all its st
     char *problem;                     // owned
     int steps, step;                   // how many; the first
     double cost_ns;                    // all together, predicted
+    double step_ns;                    // one of them, by what was compared here; 0: nothing was
 } target;
 
 typedef struct request {
@@ -218,7 +222,7 @@ static hone_status remember(request *asked, const target *t, const hone_ranked *
 // ---- one problem
 
 typedef struct contest {
-    const target *target;
+    target *target;
     hone_ranked now;                   // what the plan has
     double error, step_ns;             // of it; what its step takes
     comparison last;
@@ -234,7 +238,7 @@ static void adopt(request *asked, contest *c, const hone_ranked *rival, double e
     *made = (stage){NULL, NULL, NULL};
     c->now = *rival;
     c->error = error;
-    c->step_ns = step_ns;
+    c->step_ns = c->target->step_ns = step_ns;
 }
 
 static hone_status judge(request *asked, contest *c, const hone_ranked *rival, double error, stage *made)
@@ -304,7 +308,7 @@ static void put_families_first(const char *problem, hone_ranked *ranked, size_t 
     }
 }
 
-static hone_status contest_problem(request *asked, const target *t, hone_arena *arena, int64_t deadline_ns)
+static hone_status contest_problem(request *asked, target *t, hone_arena *arena, int64_t deadline_ns)
 {
     hone_question question = {.device = asked->spelling, .toolchain = asked->opened->toolchain, .problem = t->problem, .mode = ""};
     const char *chosen = asked->best.plan->steps[t->step].tactic;
@@ -321,7 +325,7 @@ static hone_status contest_problem(request *asked, const target *t, hone_arena *
     }
     if (!c.now.tactic) goto out;
     chosen = c.now.tactic;
-    c.step_ns = c.now.median_ns;
+    c.step_ns = t->step_ns > 0 ? t->step_ns : c.now.median_ns;
     HONE_TRY(hone_engine_verify_step(asked->best.engine, t->step, (uint64_t)asked->seed, hone_cpu_count(), &c.error));
     for (size_t k = 0, rivals = 0; k < n && rivals < RIVALS_MAX && hone_clock_ns() < deadline_ns; k++) {
         if (!strcmp(ranked[k].tactic, chosen)) continue;
@@ -330,6 +334,122 @@ static hone_status contest_problem(request *asked, const target *t, hone_arena *
     }
 out:
     hone_free(ranked);
+    return status;
+}
+
+// ---- all libraries at once: own kernels begin while what is ahead still runs, which one between two of a library gains little by
+
+typedef struct change {                // one problem of those that change together
+    target *target;
+    hone_pin *pin;
+    hone_ranked now, own;
+    double now_error, own_error;
+} change;
+
+static bool is_own(const char *tactic)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(tactic, "."), tactic);
+    const hone_source *source = hone_source_find(name);
+    return source && (source->compile || !*source->depends);
+}
+
+// Whether a library's tactic stands in the plan here, and own.tactic is set: what would stand in for it.
+static hone_status find_change(request *asked, hone_arena *arena, change *c)
+{
+    hone_question question = {.device = asked->spelling, .toolchain = asked->opened->toolchain, .problem = c->target->problem, .mode = ""};
+    hone_ranked *ranked = NULL;
+    size_t n = 0;
+    double margin = fmax(OWN_MARGIN, 1 + asked->margin_percent / 100);
+    hone_status status = HONE_OK;
+    if (is_own(c->pin->tactic)) return HONE_OK;
+    HONE_TRY(hone_store_rank(asked->store, &question, &ranked, &n));
+    for (size_t k = 0; k < n && ranked[k].median_ns <= ranked[0].median_ns * margin; k++) {
+        HONE_TRY(keep_text(arena, &ranked[k]));
+        if (!strcmp(ranked[k].tactic, c->pin->tactic)) c->now = ranked[k];
+        else if (!c->own.tactic && is_own(ranked[k].tactic)) c->own = ranked[k];
+    }
+    if (!c->now.tactic) c->own.tactic = NULL;
+out:
+    hone_free(ranked);
+    return status;
+}
+
+static hone_status verify_changes(request *asked, const stage *made, change *changes, int n)
+{
+    hone_status status = HONE_OK;
+    for (int k = 0; k < n; k++) {
+        HONE_TRY(hone_engine_verify_step(asked->best.engine, changes[k].target->step, (uint64_t)asked->seed, hone_cpu_count(), &changes[k].now_error));
+        HONE_TRY(hone_engine_verify_step(made->engine, changes[k].target->step, (uint64_t)asked->seed, hone_cpu_count(), &changes[k].own_error));
+    }
+out:
+    return status;
+}
+
+// Each changed step gets the same share of the difference.
+static hone_status remember_changes(request *asked, const comparison *l, change *changes, int n)
+{
+    double samples[SAMPLES], middle = hone_stats_median(l->a, (size_t)l->n);
+    int steps = 0;
+    hone_status status = HONE_OK;
+    for (int k = 0; k < n; k++) steps += changes[k].target->steps;
+    for (int k = 0; k < n; k++) {
+        change *c = &changes[k];
+        shares(l->a, l->n, middle, c->now.median_ns, steps, samples);
+        HONE_TRY(remember(asked, c->target, &c->now, c->now_error, samples, l->n));
+        c->target->step_ns = c->now.median_ns;
+        shares(l->b, l->n, middle, c->now.median_ns, steps, samples);
+        HONE_TRY(remember(asked, c->target, &c->own, c->own_error, samples, l->n));
+        if (l->high < 1) c->target->step_ns = hone_stats_median(samples, (size_t)l->n);
+    }
+    printf("%s  %.4f ms -> %.4f ms, ratio %.4f to %.4f: %s\n    own kernels instead of libraries' in %d problems, %d steps\n", l->high < 1 ? "+" : " ", middle / 1e6,
+           hone_stats_median(l->b, (size_t)l->n) / 1e6, l->low, l->high, l->high < 1 ? "taken" : "left", n, steps);
+out:
+    return status;
+}
+
+static hone_status judge_changes(request *asked, change *changes, int n)
+{
+    stage made = {NULL, NULL, NULL};
+    comparison last;
+    hone_status status;
+    for (int k = 0; k < n; k++) changes[k].pin->tactic = changes[k].own.tactic;
+    HONE_TRY(make_stage(asked, asked->n_pins, &made));
+    HONE_TRY(verify_changes(asked, &made, changes, n));
+    HONE_TRY(start_stage(asked, &made));
+    HONE_TRY(compare(asked, made.exec, &last));
+    HONE_TRY(remember_changes(asked, &last, changes, n));
+    asked->compared++;
+    if (last.high < 1) {
+        stage before = asked->best;
+        asked->best = made;
+        made = before;
+        asked->adopted++;
+    } else
+        for (int k = 0; k < n; k++) changes[k].pin->tactic = changes[k].now.tactic;
+out:
+    clear_stage(&made);
+    return status;
+}
+
+// One that is wrong, or cannot be had, leaves the plan as it is: problem by problem it is told which.
+static hone_status contest_libraries(request *asked, target *targets, int n, hone_arena *arena)
+{
+    change *changes = hone_calloc((size_t)n + 1, sizeof *changes);
+    int n_changes = 0;
+    hone_status status = changes ? HONE_OK : HONE_NO_MEMORY;
+    for (int k = 0; k < n && status == HONE_OK; k++) {
+        changes[n_changes] = (change){.target = &targets[k], .pin = &asked->pins[k]};
+        status = find_change(asked, arena, &changes[n_changes]);
+        n_changes += changes[n_changes].own.tactic != NULL;
+    }
+    if (status == HONE_OK && n_changes > 1) status = judge_changes(asked, changes, n_changes);
+    if (status != HONE_OK && status != HONE_NO_MEMORY) {
+        printf("   left out: own kernels in place of all libraries': %s\n", hone_error_text());
+        for (int k = 0; k < n_changes; k++) changes[k].pin->tactic = changes[k].now.tactic;
+        status = HONE_OK;
+    }
+    hone_free(changes);
     return status;
 }
 
@@ -375,6 +495,7 @@ static hone_status contest_all(request *asked)
         asked->pins[asked->n_pins] = (hone_pin){t->problem, hone_arena_strdup(arena, asked->best.plan->steps[t->step].tactic)};
         if (!asked->pins[asked->n_pins].tactic) status = HONE_NO_MEMORY;
     }
+    if (status == HONE_OK) status = contest_libraries(asked, targets, n, arena);
     for (; status == HONE_OK && done < n && hone_clock_ns() < deadline_ns; done++) HONE_TRY(contest_problem(asked, &targets[done], arena, deadline_ns));
     printf("%d of %d problems looked at: %d comparisons, %d tactics taken, %d left out\n", done, n, asked->compared, asked->adopted, asked->refused);
 out:

@@ -2,6 +2,7 @@
 // The list of a sweep: fields with a tab between, a digest at its end.
 #include "tuner/sweep.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,14 +100,47 @@ void hone_sweep_join(hone_sweep *sweep)
 
 // ---- cutting
 
+// Order of two spellings without the first extent of each operand: what a layer is for one batch size and another.
+static int by_kin(const void *a, const void *b)
+{
+    const char *x = ((const hone_sweep_problem *)a)->spelling, *y = ((const hone_sweep_problem *)b)->spelling;
+    for (; *x && *x == *y; x++, y++)
+        if (*x == ':') x += strspn(x + 1, "0123456789"), y += strspn(y + 1, "0123456789");
+    return (unsigned char)*x - (unsigned char)*y;
+}
+
 static int by_gain(const void *a, const void *b)
 {
     const hone_sweep_problem *x = a, *y = b;
+    if (x->kin_gain_ns != y->kin_gain_ns) return x->kin_gain_ns > y->kin_gain_ns ? -1 : 1;
+    int kin = by_kin(a, b);
+    if (kin) return kin;
     if (x->gain_ns != y->gain_ns) return x->gain_ns > y->gain_ns ? -1 : 1;
     return by_spelling(a, b);
 }
 
-// Each shard ends where it has its part of what is left, so that one long problem makes the others no shorter than they have to be.
+// What a library compiles at run time for a layer often serves its other batch sizes: whoever tunes one had best tune them all.
+static void order_by_gain(hone_sweep *sweep)
+{
+    if (!sweep->n) return;
+    qsort(sweep->problems, sweep->n, sizeof *sweep->problems, by_kin);
+    for (size_t from = 0, to; from < sweep->n; from = to) {
+        double most = 0;
+        for (to = from; to < sweep->n && !by_kin(&sweep->problems[from], &sweep->problems[to]); to++) most = fmax(most, sweep->problems[to].gain_ns);
+        for (size_t k = from; k < to; k++) sweep->problems[k].kin_gain_ns = most;
+    }
+    qsort(sweep->problems, sweep->n, sizeof *sweep->problems, by_gain);
+}
+
+static double rest_of_kin(const hone_sweep *sweep, size_t at)
+{
+    double sum = 0;
+    for (size_t k = at + 1; k < sweep->n && !by_kin(&sweep->problems[at], &sweep->problems[k]); k++) sum += sweep->problems[k].seconds;
+    return sum;
+}
+
+// Each shard ends where it has its part of what is left, so that one long problem makes the others no shorter than they have to be; or with the last
+// of a kin, if that is half a part later at most.
 static int cut_evenly(hone_sweep *sweep, int shards)
 {
     double left = hone_sweep_seconds(sweep, 0), taken = 0;
@@ -115,8 +149,10 @@ static int cut_evenly(hone_sweep *sweep, int shards)
         size_t others = sweep->n - k - 1;
         sweep->problems[k].shard = shard;
         taken += sweep->problems[k].seconds;
-        bool has_part = taken >= left / (shards - shard + 1), must = others <= (size_t)(shards - shard);
-        if (shard == shards || !others || !(has_part || must)) continue;
+        double part = left / (shards - shard + 1);
+        double kin = rest_of_kin(sweep, k);
+        bool must = others <= (size_t)(shards - shard), goes_on = kin > 0 && taken + kin <= 1.5 * part;
+        if (shard == shards || !others || !((taken >= part && !goes_on) || must)) continue;
         left -= taken;
         taken = 0;
         shard++;
@@ -140,7 +176,7 @@ void hone_sweep_cut(hone_sweep *sweep, double least_seconds, int shards)
 {
     double all = hone_sweep_seconds(sweep, 0), most = least_seconds > 0 ? all / least_seconds : HONE_SHARDS_MAX;
     bool asked = shards > 0;
-    if (sweep->n) qsort(sweep->problems, sweep->n, sizeof *sweep->problems, by_gain);
+    order_by_gain(sweep);
     if (!asked) shards = most < 1 ? 1 : most > HONE_SHARDS_MAX ? HONE_SHARDS_MAX : (int)most;
     if ((size_t)shards > sweep->n) shards = (int)sweep->n;
     sweep->shards = sweep->n ? cut_evenly(sweep, shards) : 0;

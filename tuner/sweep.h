@@ -15,6 +15,7 @@ typedef struct hone_sweep_problem {
     char *spelling;                    // owned
     double seconds;                    // that tuning it is expected to take
     double gain_ns;                    // what the networks are expected to win by it
+    double kin_gain_ns;                // most of any that differs from it in first extents alone
     int shard;                         // from 1
 } hone_sweep_problem;
 
@@ -52,7 +53,7 @@ hone_status hone_sweep_add_network(hone_sweep *sweep, const hone_id *digest, con
 hone_status hone_sweep_add_need(hone_sweep *sweep, const char *problem, int64_t times);        // of the network added last
 hone_status hone_sweep_add_problem(hone_sweep *sweep, const char *spelling);
 void hone_sweep_join(hone_sweep *sweep);           // each problem once
-// Orders by gain and cuts: shards > 0 of them, or as many as take at least least_seconds each (the last of a short sweep alone takes less).
+// Orders by gain, those that differ in first extents alone beside each other, and cuts: shards > 0 of them, or as many as take at least least_seconds each (the last of a short sweep alone takes less).
 void hone_sweep_cut(hone_sweep *sweep, double least_seconds, int shards);
 double hone_sweep_seconds(const hone_sweep *sweep, int shard);     // 0: of all
 hone_status hone_sweep_print(hone_sweep *sweep, hone_text *text);

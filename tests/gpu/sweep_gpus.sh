@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # How much faster `hone sweep script --local` is with all GPUs of this machine than with one of them: one JSON object, and on standard error how far
-# it is and where the time of each GPU went. sweep_gpus.sh [COPIES], the size of the work list (default 12: 718 problems). Builds nothing; needs
-# build/hone and tests/cases alone; some three minutes on two GPUs and 32 processors.
+# it is and where the time of each GPU went. sweep_gpus.sh [COPIES], the size of the work list (default 16: 946 problems). Builds nothing; needs
+# build/hone and tests/cases alone; some six minutes on two GPUs and 32 processors.
 #
 # What cuDNN's engines leave to the driver to compile, seconds for some convolutions, the driver keeps on the disk: each side has a folder of its own
 # for it, so that none finds what another compiled (measured with one folder: 4.6 s for a shard, 0.7 s the next time).
@@ -10,7 +10,7 @@
 # them, as well. LOGS=FOLDER keeps what each process said.
 set -eu
 cd "$(dirname "$0")/../.."
-HONE=${HONE:-$PWD/build/hone} copies=${1:-12} device=${DEVICE:-cuda:0} shards=${SHARDS:-96}
+HONE=${HONE:-$PWD/build/hone} copies=${1:-16} device=${DEVICE:-cuda:0} shards=${SHARDS:-48}
 work=$(mktemp -d "${TMPDIR:-/tmp}/hone-gpus-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 logs=${LOGS:-$work/logs}
