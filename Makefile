@@ -139,7 +139,8 @@ $(B)/tests/search-%: $(B)/obj/tests/fuzz/%.o $(ALL_OBJ)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 # CPU kernels gain from vectorised loops; all else stays at -O2 for the sake of readable back traces.
-$(B)/obj/kernels/cpu/%.o: override CFLAGS += -O3
+CPU_CFLAGS ?= -O3
+$(B)/obj/kernels/cpu/%.o: override CFLAGS += $(CPU_CFLAGS)
 
 $(B)/obj/%.o: %.c | $(B)/gen/onnx/onnx.pb-c.h
 	@mkdir -p $(@D)
@@ -216,9 +217,10 @@ demo: build/.deps
 models: build/.deps
 	@$(PYTHON) tests/models/make_models.py
 
-# A quarter of what repeats one thing many times: what it may hit is memory, and the plain run has all of it.
+# An eighth of what repeats one thing many times: what it may hit is memory, and the plain run has all of it.
+# Its code is for one run: -O3 would take it longer to compile the CPU kernels than to run them.
 asan:
-	@UNIT_SHARE=$${UNIT_SHARE:-8} ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' WARNINGS=-w \
+	@UNIT_SHARE=$${UNIT_SHARE:-8} ASAN_OPTIONS=detect_leaks=1 $(SUBMAKE) B=build/asan CFLAGS='-O0 -g1' CPU_CFLAGS=-O1 WARNINGS=-w \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=undefined' check-unit
 
 tsan:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A recursive-descent evaluator. Both sides of && || ?: are evaluated, but only the side that counts can fail.
+// An evaluator by precedence climbing. Both sides of && || ?: are evaluated, but only the side that counts can fail. A space is walked
+// a thousand times, each point with dozens of expressions: hence the names' table and one look at an operator, not one a level.
 #include "kernels/nvrtc_expr_priv.h"
 
 #include <string.h>
@@ -19,39 +20,43 @@ enum { DEPTH_MAX = 64 };
 
 // ---- variables
 
-static int find(const hone_vars *vars, const char *name)
+// The name's slot, or the free one where it belongs; there are more slots than variables.
+static unsigned slot_of(const hone_vars *vars, const char *name)
 {
-    for (int k = 0; k < vars->n; k++)      // the first letter decides most comparisons; a space is walked a thousand times
-        if (vars->at[k].name[0] == name[0] && !strcmp(vars->at[k].name, name)) return k;
-    return -1;
+    unsigned slot = 0;
+    for (const char *at = name; *at; at++) slot = slot * 31 + (unsigned char)*at;
+    for (slot %= HONE_VARS_SLOTS; vars->slots[slot]; slot = (slot + 1) % HONE_VARS_SLOTS)
+        if (!strcmp(vars->at[vars->slots[slot] - 1].name, name)) break;
+    return slot;
 }
 
 void hone_vars_set(hone_vars *vars, const char *name, int64_t value)
 {
-    int k = find(vars, name);
-    if (k < 0) {
+    unsigned slot = slot_of(vars, name);
+    if (!vars->slots[slot]) {
         HONE_ASSERT(vars->n < HONE_VARS_MAX && strlen(name) < sizeof vars->at[0].name);
-        k = vars->n++;
-        strcpy(vars->at[k].name, name);
+        strcpy(vars->at[vars->n].name, name);
+        vars->slots[slot] = (unsigned char)++vars->n;
     }
-    vars->at[k].value = value;
+    vars->at[vars->slots[slot] - 1].value = value;
 }
 
 bool hone_vars_find(const hone_vars *vars, const char *name, int64_t *value)
 {
-    int k = find(vars, name);
-    if (k >= 0) *value = vars->at[k].value;
-    return k >= 0;
+    int k = vars->slots[slot_of(vars, name)];
+    if (k) *value = vars->at[k - 1].value;
+    return k;
 }
 
 int64_t hone_vars_get(const hone_vars *vars, const char *name)
 {
-    int k = find(vars, name);
-    HONE_ASSERT(k >= 0);
-    return vars->at[k].value;
+    int64_t value = 0;
+    bool is_there = hone_vars_find(vars, name, &value);
+    HONE_ASSERT(is_there);
+    return value;
 }
 
-// ---- the grammar, lowest precedence first
+// ---- the grammar
 
 static int64_t ternary(reader *r);
 
@@ -71,11 +76,10 @@ static int64_t fail_syntax(reader *r)
     return fail(r, "cannot read ", *r->scan.at ? r->scan.at : "the end");
 }
 
-static bool take(reader *r, const char *literal)
+static bool take(reader *r, char wanted)
 {
-    while (*r->scan.at == ' ') r->scan.at++;
-    if (*r->scan.at != literal[0] || r->failed) return false;
-    return literal[1] ? hone_scan_literal(&r->scan, literal) : (r->scan.at++, true);
+    hone_scan_blanks(&r->scan);
+    return !r->failed && hone_scan_char(&r->scan, wanted);
 }
 
 // Sizes come from problems that anyone may spell: what overflows wraps around.
@@ -102,8 +106,8 @@ static int64_t apply(reader *r, const char *name, int64_t a, int64_t b)
 
 static int64_t call(reader *r, const char *name)
 {
-    int64_t a = ternary(r), b = take(r, ",") ? ternary(r) : 0;
-    if (!take(r, ")")) return fail_syntax(r);
+    int64_t a = ternary(r), b = take(r, ',') ? ternary(r) : 0;
+    if (!take(r, ')')) return fail_syntax(r);
     return apply(r, name, a, b);
 }
 
@@ -113,17 +117,17 @@ static int64_t primary(reader *r)
     int64_t value;
     hone_scan_blanks(&r->scan);
     if (r->failed || ++r->depth > DEPTH_MAX) return fail_syntax(r);
-    if (take(r, "(")) {
+    if (take(r, '(')) {
         value = ternary(r);
-        if (!take(r, ")")) return fail_syntax(r);
-    } else if (take(r, "!")) {
+        if (!take(r, ')')) return fail_syntax(r);
+    } else if (take(r, '!')) {
         value = !primary(r);
     } else if (hone_scan_int(&r->scan, &value)) {
-    } else if (take(r, "-")) {
+    } else if (take(r, '-')) {
         value = minus(0, primary(r));
     } else if (!hone_scan_word(&r->scan, name, sizeof name)) {
         return fail_syntax(r);
-    } else if (take(r, "(")) {
+    } else if (take(r, '(')) {
         value = call(r, name);
     } else if (!hone_vars_find(r->vars, name, &value)) {
         return fail(r, "unknown name ", name);
@@ -132,73 +136,66 @@ static int64_t primary(reader *r)
     return value;
 }
 
-static int64_t product(reader *r)
+enum { NONE, OR, AND, COMPARE, SUM, PRODUCT };      // levels of precedence
+
+typedef struct operator {
+    int level, size;
+    char first;
+} operator;
+
+// The operator ahead, NONE where there is none; it is not taken.
+static operator look(reader *r)
+{
+    static const unsigned char levels[128] = {
+        ['|'] = OR, ['&'] = AND, ['='] = COMPARE, ['!'] = COMPARE, ['<'] = COMPARE, ['>'] = COMPARE, ['+'] = SUM, ['-'] = SUM,
+        ['*'] = PRODUCT, ['/'] = PRODUCT, ['%'] = PRODUCT,
+    };
+    hone_scan_blanks(&r->scan);
+    const char first = r->scan.at[0], wanted = first == '|' || first == '&' ? first : '=';
+    const int level = r->failed || first < 0 ? NONE : levels[(int)first];
+    const bool is_long = level && level <= COMPARE && r->scan.at[1] == wanted, must = level && level <= COMPARE && first != '<' && first != '>';
+    return (operator){must && !is_long ? NONE : level, 1 + is_long, first};
+}
+
+static int64_t combine(reader *r, operator op, int64_t a, int64_t b)
+{
+    switch (op.first) {
+    case '|': return a || b;
+    case '&': return a && b;
+    case '=': return a == b;
+    case '!': return a != b;
+    case '<': return op.size == 2 ? a <= b : a < b;
+    case '>': return op.size == 2 ? a >= b : a > b;
+    case '+': return plus(a, b);
+    case '-': return minus(a, b);
+    case '*': return times(a, b);
+    default: return divide(r, a, b, op.first);
+    }
+}
+
+// Operators from level `least` on, each side's own bind closer.
+static int64_t binary(reader *r, int least)
 {
     int64_t a = primary(r);
-    for (;;) {
-        if (take(r, "*")) a = times(a, primary(r));
-        else if (take(r, "/")) a = divide(r, a, primary(r), '/');
-        else if (take(r, "%")) a = divide(r, a, primary(r), '%');
-        else return a;
-    }
-}
-
-static int64_t sum(reader *r)
-{
-    int64_t a = product(r);
-    for (;;) {
-        if (take(r, "+")) a = plus(a, product(r));
-        else if (take(r, "-")) a = minus(a, product(r));
-        else return a;
-    }
-}
-
-static int64_t comparison(reader *r)
-{
-    int64_t a = sum(r);
-    for (;;) {
-        if (take(r, "==")) a = a == sum(r);
-        else if (take(r, "!=")) a = a != sum(r);
-        else if (take(r, "<=")) a = a <= sum(r);
-        else if (take(r, ">=")) a = a >= sum(r);
-        else if (take(r, "<")) a = a < sum(r);
-        else if (take(r, ">")) a = a > sum(r);
-        else return a;
-    }
-}
-
-static int64_t conjunction(reader *r)
-{
-    int64_t a = comparison(r);
-    while (take(r, "&&")) {
-        r->idle += !a;
-        int64_t b = comparison(r);
-        r->idle -= !a;
-        a = a && b;
-    }
-    return a;
-}
-
-static int64_t disjunction(reader *r)
-{
-    int64_t a = conjunction(r);
-    while (take(r, "||")) {
-        r->idle += !!a;
-        int64_t b = conjunction(r);
-        r->idle -= !!a;
-        a = a || b;
+    for (operator op = look(r); op.level && op.level >= least; op = look(r)) {
+        r->scan.at += op.size;
+        const bool is_idle = op.level == OR ? a != 0 : op.level == AND && !a;
+        r->idle += is_idle;
+        int64_t b = binary(r, op.level + 1);
+        r->idle -= is_idle;
+        a = combine(r, op, a, b);
     }
     return a;
 }
 
 static int64_t ternary(reader *r)
 {
-    int64_t c = disjunction(r);
-    if (!take(r, "?")) return c;
+    int64_t c = binary(r, OR);
+    if (!take(r, '?')) return c;
     r->idle += !c;
     int64_t a = ternary(r);
     r->idle -= !c;
-    if (!take(r, ":")) return fail_syntax(r);
+    if (!take(r, ':')) return fail_syntax(r);
     r->idle += !!c;
     int64_t b = ternary(r);
     r->idle -= !!c;

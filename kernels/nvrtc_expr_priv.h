@@ -14,9 +14,11 @@
 #include "base/status.h"
 
 #define HONE_VARS_MAX 160
+#define HONE_VARS_SLOTS 512
 
-typedef struct hone_vars {
+typedef struct hone_vars {             // all zero at first
     int n;
+    unsigned char slots[HONE_VARS_SLOTS];      // by name: 1 + a place below, 0 free
     struct { char name[24]; int64_t value; } at[HONE_VARS_MAX];
 } hone_vars;
 

@@ -10,7 +10,7 @@ setup_file() {
     unset HONE_DB
     "$PYTHON" tests/cli/tiny.py "$BATS_FILE_TMPDIR"
     cd "$BATS_FILE_TMPDIR"
-    "$HONE" tune tiny.onnx --db tuned.db --device cpu --effort quick --progress none --busy >/dev/null
+    "$HONE" tune tiny.onnx --db tuned.db --device cpu --effort quick --progress none --warm --busy >/dev/null
     "$HONE" build tiny.onnx -o plan --db tuned.db --device cpu --lanes 4 --strict
 }
 

@@ -26,7 +26,7 @@ done
 
 # Here both run. Where the only tactic of a problem is said to crash, the reference stands in.
 name=ppocrv4-cls model=build/models/ppocrv4-cls.onnx
-"$HONE" tune $model --db "$out/cpu.db" --device cpu --effort quick --progress none --busy >"$out/said" 2>&1 || { cat "$out/said"; exit 1; }
+"$HONE" tune $model --db "$out/cpu.db" --device cpu --effort quick --warm --progress none --busy >"$out/said" 2>&1 || { cat "$out/said"; exit 1; }
 "$B/tests/poison" "$out/cpu.db" "$out/cpu-poisoned.db" 3 || exit 1
 for kind in cpu cpu-poisoned; do
     check build $name "$out/$kind.db" "$out/$kind.plan" --device cpu

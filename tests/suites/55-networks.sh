@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every network of both exporters on the CPU in FP32 against ONNX Runtime (tests/models/make_inputs.py made inputs and references).
 # Some are tuned and must then build under --strict, whichever exporter wrote them; the others run untuned. Detection is
-# tuned by `make demo`.
+# tuned by `make demo`. Times are of a warm cache: four fifths of tuning here was overwriting caches, which 35-readme.sh does on a network.
 # TUNED= and UNTUNED= change which; all that are tuned take some minutes.
 set -u
 out=$(mktemp -d -p "$B")      # plans as large as the networks
@@ -21,7 +21,7 @@ count() {      # OUTPUT of networks.sh
 for name in "${tuned[@]}"; do
     forms=("$name"); [ -e "build/models/$name-trace.onnx" ] && forms+=("$name-trace")
     for form in "${forms[@]}"; do
-        "$HONE" tune "build/models/$form.onnx" --db "$out/cpu.db" --device cpu --precision fp32 --effort quick --progress none
+        "$HONE" tune "build/models/$form.onnx" --db "$out/cpu.db" --device cpu --precision fp32 --effort quick --warm --progress none
     done
     check=0; [ "$name" = ppocrv4-cls ] && check=1      # the plain C reference, layer by layer, is quick for this one alone
     count "$(CHECK=$check tests/gpu/networks.sh "$out/cpu.db" "$out/tuned" "${forms[@]}")"

@@ -8,7 +8,7 @@
 static const hone_vars *vars(void)
 {
     static hone_vars v;
-    v.n = 0;
+    v = (hone_vars){.n = 0};
     hone_vars_set(&v, "m", 100);
     hone_vars_set(&v, "n", 7);
     hone_vars_set(&v, "zero", 0);

@@ -52,8 +52,10 @@ static hone_status spy_launch(hone_device *device, hone_stream *stream, hone_fun
 
 // ---- a problem on a device
 
+static hone_device *device;           // one for all, and its comparer, which NVRTC compiles
+static hone_comparer *comparer;
+
 typedef struct fixture {
-    hone_device *device;
     const hone_device_api *own;
     hone_device_api api;
     hone_problem problem;
@@ -65,19 +67,19 @@ typedef struct fixture {
 static void open_fixture(fixture *f, const char *problem, bool has_kernel)
 {
     memset(f, 0, sizeof *f);
-    assert_int_equal(hone_device_open("cpu", &f->device), HONE_OK);
-    f->own = f->device->api;
+    f->own = device->api;
     f->api = *f->own;
     f->api.kind = "cuda";
     f->api.load = spy_load;
     f->api.unload = spy_unload;
     f->api.launch = spy_launch;
-    f->device->target.cc = 90;
-    if (has_kernel) f->device->api = &f->api;
+    device->target.cc = 90;
+    if (has_kernel) device->api = &f->api;
     assert_int_equal(hone_problem_parse(problem, &f->problem), HONE_OK);
     assert_int_equal(hone_expect_make(&f->problem, 7, 2, &f->expect), HONE_OK);
-    f->buffers.device = f->device;
+    f->buffers.device = device;
     f->gauge = (hone_gauge){.buffers = &f->buffers, .threads = 2};
+    if (has_kernel && comparer) f->gauge.comparer = comparer, f->gauge.was_asked = true;
     assert_int_equal(hone_buffers_lay(&f->buffers, &f->problem), HONE_OK);
     assert_int_equal(hone_buffers_fill(&f->buffers, f->expect.operands), HONE_OK);
     assert_int_equal(hone_gauge_begin(&f->gauge, &f->expect), HONE_OK);
@@ -86,11 +88,11 @@ static void open_fixture(fixture *f, const char *problem, bool has_kernel)
 
 static void close_fixture(fixture *f)
 {
+    if (f->gauge.comparer) comparer = f->gauge.comparer, f->gauge.comparer = NULL;
     hone_gauge_clear(&f->gauge);
     hone_buffers_clear(&f->buffers);
     hone_expect_clear(&f->expect);
-    f->device->api = f->own;
-    hone_device_close(f->device);
+    device->api = f->own;
 }
 
 static bool sees_right(fixture *f, bool is_first, double *error, char *why)
@@ -184,14 +186,38 @@ static void what_the_type_cannot_hold_may_be_infinite(void **state)
 
 static const char dear[] = "matmul a=f16:1024x1200 b=f16:1200x1024";
 
+static hone_array product;      // of the dear problem, the same for all fixtures: made once
+
+static int begin(void **state)
+{
+    hone_problem problem;
+    hone_array operands[2] = {0};
+    (void)state;
+    if (hone_device_open("cpu", &device) || hone_problem_parse(dear, &problem)) return -1;
+    for (int k = 0; k < 2; k++)
+        if (hone_problem_draw(&problem, k, 7, &operands[k], 2)) return -1;
+    if (hone_problem_reference(&problem, operands, &product, 2)) return -1;
+    for (int k = 0; k < 2; k++) hone_array_clear(&operands[k]);
+    return 0;
+}
+
+static int end(void **state)
+{
+    hone_device_api api = *device->api;
+    const hone_device_api *own = device->api;
+    (void)state;
+    api.unload = spy_unload;
+    device->api = &api;
+    hone_comparer_close(comparer);
+    device->api = own;
+    hone_device_close(device);
+    hone_array_clear(&product);
+    return 0;
+}
+
 static void write_product(fixture *f)
 {
-    hone_array operands[2] = {0}, out[1] = {0};
-    for (int k = 0; k < 2; k++) assert_int_equal(hone_problem_draw(&f->problem, k, 7, &operands[k], 2), HONE_OK);
-    assert_int_equal(hone_problem_reference(&f->problem, operands, out, 2), HONE_OK);
-    hone_array_pack(&out[0], &f->problem.out[0], f->buffers.outputs[0], false, 2);
-    for (int k = 0; k < 2; k++) hone_array_clear(&operands[k]);
-    hone_array_clear(&out[0]);
+    hone_array_pack(&product, &f->problem.out[0], f->buffers.outputs[0], false, 2);
 }
 
 static bool is_point(const fixture *f, int64_t element)
@@ -273,5 +299,5 @@ int test_tuner_gauge(void)
         cmocka_unit_test(the_first_that_is_right_stands_in_for_the_whole),
         cmocka_unit_test(a_reference_that_was_overwritten_is_written_anew),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, end);
 }
