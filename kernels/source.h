@@ -98,6 +98,8 @@ typedef struct hone_source {
     hone_status (*valid)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
     // A rough time from sizes and ceilings, for ordering candidates and deadlines.
     double (*estimate_ns)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target);
+    // What making a candidate ready takes besides what every candidate does, ns: a library that compiles for each shape. NULL: nothing to speak of.
+    double (*prepare_ns)(const hone_problem *problem);
     // What the estimate reckons with, for a ranking that learns (tuner/rank.h). NULL: nothing is known but the tactic's words.
     hone_status (*describe)(const hone_problem *problem, const hone_tactic *tactic, const hone_target *target, hone_footprint *footprint);
     // The key under which compile's result may be cached: hash of everything it depends on. NULL: nothing to compile.

@@ -17,6 +17,7 @@
 
 #define ROWS_MAX ((size_t)1 << 24)
 #define TRIAL_RUNS 6                   // a warm-up and those that verify, beside the samples
+#define LIBRARY_POINTS_MOST 100        // of one library for one problem, where all are tried
 #define HOPELESS_ESTIMATE 10           // as in contest.c
 
 // Besides its runs: preparing and verifying a candidate, and, where there are compilers, compiling on the processors of one GPU. Measured
@@ -47,6 +48,7 @@ typedef struct prices {
     hone_needs needs;
     past *pasts;
     size_t n_pasts, pasts_capacity;
+    hone_problem *problem;             // owned: of the past that is read
 } prices;
 
 static hone_status add_own_needs(prices *p)
@@ -70,6 +72,12 @@ static size_t breadth(hone_effort effort, const char *kind)
     return points + others;
 }
 
+// Besides its runs. problem may be NULL where the source does not ask for it.
+static double candidate_ns(const prices *p, const hone_source *source, const hone_problem *problem)
+{
+    return p->rates->candidate_ns + (source->compile ? p->rates->compile_ns : 0) + (source->prepare_ns && problem ? source->prepare_ns(problem) : 0);
+}
+
 // What another effort took is scaled by how many candidates the two try.
 static hone_status add_past(void *user, const hone_history *history)
 {
@@ -78,7 +86,8 @@ static hone_status add_past(void *user, const hone_history *history)
     if (!hone_effort_parse(history->effort, &effort) || effort < HONE_EFFORT_QUICK) return HONE_OK;
     if (hone_grow(&p->pasts, p->n_pasts, &p->pasts_capacity, sizeof *p->pasts, ROWS_MAX)) return HONE_NO_MEMORY;
     const hone_source *source = hone_source_find(history->source);
-    double each_ns = p->rates->candidate_ns + (source && source->compile ? p->rates->compile_ns : 0);
+    const hone_problem *problem = source && source->prepare_ns && !hone_problem_parse(history->problem, p->problem) ? p->problem : NULL;
+    double each_ns = source ? candidate_ns(p, source, problem) : p->rates->candidate_ns;
     double ns = (double)history->tried * each_ns + (double)history->samples * p->rules.overhead_ns + history->samples_ns + TRIAL_RUNS * history->medians_ns;
     double scale = (double)breadth(p->scope.effort, p->scope.kind) / (double)breadth(effort, p->scope.kind);
     past *added = &p->pasts[p->n_pasts];
@@ -123,7 +132,7 @@ static double past_seconds(const prices *p, const char *problem)
 
 // ---- estimates
 
-// A vendor's library lists its points only beside a device: those are not counted.
+// A vendor's library lists its points only beside a device: not one is here, and of each only as many as are tried are reckoned with, below.
 static hone_status count_candidates(const prices *p, const hone_problem *problem, hone_candidates *all)
 {
     const hone_choosing how = {.kind = p->scope.kind, .effort = p->scope.effort};
@@ -141,6 +150,17 @@ static double reference_ns(const prices *p, const hone_problem *problem)
     return fmin(all / threads, HONE_EXPECT_POINTS_NS);
 }
 
+static double libraries_ns(const prices *p, const hone_problem *problem)
+{
+    size_t points, others;
+    double ns = 0;
+    hone_effort_limits(p->scope.effort, p->scope.kind, false, &points, &others);
+    for (int k = 0; k < hone_source_count; k++)
+        if (hone_sources[k]->prepare_ns && hone_source_is_wanted(hone_sources[k], p->scope.sources, p->scope.kind))
+            ns += fmin((double)others, LIBRARY_POINTS_MOST) * hone_sources[k]->prepare_ns(problem);
+    return ns;
+}
+
 static hone_status estimate_seconds(const prices *p, const hone_problem *problem, double *seconds)
 {
     hone_candidates all = {0};
@@ -151,9 +171,9 @@ static hone_status estimate_seconds(const prices *p, const hone_problem *problem
     for (size_t k = 0; k < all.n; k++) {
         double run_ns = all.items[k].estimate_ns;
         if (run_ns > HOPELESS_ESTIMATE * best && p->scope.effort < HONE_EFFORT_EXHAUSTIVE) continue;
-        ns += p->rates->candidate_ns + (all.items[k].source->compile ? p->rates->compile_ns : 0) + p->rules.first * p->rules.overhead_ns +
-              (p->rules.first + TRIAL_RUNS) * run_ns;
+        ns += candidate_ns(p, all.items[k].source, problem) + p->rules.first * p->rules.overhead_ns + (p->rules.first + TRIAL_RUNS) * run_ns;
     }
+    ns += libraries_ns(p, problem);
     double race_ns = p->rules.last * p->rules.most * (p->rules.overhead_ns + best);
     *seconds = (ns + fmin(race_ns, p->rules.limit_ns)) / 1e9;
     hone_candidates_clear(&all);
@@ -237,6 +257,8 @@ hone_status hone_sweep_price(hone_sweep *sweep, hone_store *store)
     hone_status status;
     p.rates = rates_of(p.scope.kind);
     p.rules = hone_contest_rules(p.scope.effort, p.scope.kind);
+    p.problem = hone_alloc(sizeof *p.problem);
+    if (!p.problem) HONE_TRY(HONE_NO_MEMORY);
     HONE_TRY(hone_target_parse(sweep->device, &p.target));
     HONE_TRY(add_own_needs(&p));
     HONE_TRY(hone_needs_collect(&p.needs, store));
@@ -248,5 +270,6 @@ out:
     for (size_t k = 0; k < p.n_pasts; k++) hone_free(p.pasts[k].problem);
     hone_needs_clear(&p.needs);
     hone_free(p.pasts);
+    hone_free(p.problem);
     return status;
 }

@@ -113,6 +113,16 @@ wait_covered() {
     [ "$(grep -c '^network' g/list)" -eq 2 ]
 }
 
+@test "what cuDNN compiles for each shape is reckoned with" {
+    layer='conv x=f16:4x14x14x64:nhwc w=f16:64x1x1x64:nhwc b=f16:64'
+    printf '%s\n' "$layer | relu x=\$0" "$layer | add a=\$0 b=f16:4x14x14x64:nhwc | relu x=\$1" >both
+    sweep plan -o with --device "$H200" both
+    sweep plan -o without --device "$H200" --sources nvrtc both
+    awk -F '\t' '/^problem/ {took[FILENAME, ($4 ~ /add/)] = $2}
+        END {more = took["with/list", 1] - took["without/list", 1]; exit !(more >= 1.49 && more <= 1.51 && took["with/list", 0] == took["without/list", 0])}' \
+        with/list without/list
+}
+
 @test "two copies of a shard: the second ends with 75, and status says running" {
     make_long
     sweep plan -o s --shards 2 long

@@ -10,7 +10,7 @@
 # them, as well. LOGS=FOLDER keeps what each process said.
 set -eu
 cd "$(dirname "$0")/../.."
-HONE=${HONE:-$PWD/build/hone} copies=${1:-16} device=${DEVICE:-cuda:0} shards=${SHARDS:-48}
+HONE=${HONE:-$PWD/build/hone} copies=${1:-16} device=${DEVICE:-cuda:0} shards=${SHARDS:-96}
 work=$(mktemp -d "${TMPDIR:-/tmp}/hone-gpus-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 logs=${LOGS:-$work/logs}
