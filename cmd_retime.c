@@ -507,6 +507,7 @@ out:
 
 static hone_status prepare(request *asked)
 {
+    hone_id structure;
     hone_status status;
     HONE_TRY(hone_precision_set_parse(asked->network.precision, &asked->build.precisions));
     HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_CREATE, &asked->store));
@@ -520,7 +521,8 @@ static hone_status prepare(request *asked)
     asked->build.strict = true;
     asked->build.workspace_limit_bytes = -1;
     asked->build.lanes = asked->lanes ? asked->lanes : strcmp(asked->opened->target.kind, "cpu") ? 4 : 1;
-    hone_network_mode(hone_graph_digest(asked->graph), asked->spelling, &asked->build.precisions, asked->mode);
+    HONE_TRY(hone_graph_structure(asked->graph, &structure));
+    hone_network_mode(&structure, asked->spelling, &asked->build.precisions, asked->mode);
     HONE_TRY(make_stage(asked, 0, &asked->best));
     status = start_stage(asked, &asked->best);
 out:

@@ -217,12 +217,12 @@ hone_status hone_build_questions(const hone_graph *graph, const hone_target *tar
     return status == HONE_OK ? each(user, HONE_GAP_PROBLEM, 1) : status;
 }
 
-void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {
+void hone_network_mode(const hone_id *structure, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]) {
     hone_hash hash;
     hone_id id;
     char hex[HONE_ID_TEXT];
     hone_hash_init(&hash);
-    hone_id_print(network, hex);
+    hone_id_print(structure, hex);
     hone_hash_add_text(&hash, hex);
     hone_hash_add_text(&hash, device);
     for (int k = 0; k < precisions->n; k++) hone_hash_add_text(&hash, precisions->items[k]->name);
@@ -295,6 +295,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     hone_build_options options = *given;
     hone_costs costs = {0};
     bool was_retimed;
+    hone_id structure;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
     if (options.without) HONE_TRY(hone_opens_check(options.without));
@@ -304,7 +305,8 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
         options.toolchain = toolchain;
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
-    hone_network_mode(hone_graph_digest(graph), options.device, &options.precisions, costs.mode);
+    HONE_TRY(hone_graph_structure(graph, &structure));
+    hone_network_mode(&structure, options.device, &options.precisions, costs.mode);
     HONE_TRY(hone_store_find_mode(store, options.device, costs.mode, &was_retimed));
     if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
     HONE_TRY(head(&options, store, network_name, plan));

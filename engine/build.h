@@ -53,10 +53,10 @@ hone_status hone_build_problems(const hone_graph *graph, const hone_target *targ
 hone_status hone_build_questions(const hone_graph *graph, const hone_target *target, const hone_precision_set *precisions,
                                  hone_problem_each each, void *user);
 
-// The mode of measurements taken inside one network: `plan DIGEST`, of what a build knows before it chooses anything: the network, the
-// device and the precisions. So whatever plan is made of it next finds them.
+// The mode of measurements taken inside one network: `plan DIGEST`, of what a build knows before it chooses anything: the network's structure
+// (hone_graph_structure), the device and the precisions. So whatever plan is made of it next finds them, and of the same network trained otherwise.
 #define HONE_NETWORK_MODE (HONE_ID_TEXT + 8)
-void hone_network_mode(const hone_id *network, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]);
+void hone_network_mode(const hone_id *structure, const char *device, const hone_precision_set *precisions, char mode[HONE_NETWORK_MODE]);
 
 // missing gets one spelling a line: what the best plan needs and the database lacks. Under strict with anything missing: HONE_MISS and
 // no plan. Otherwise the reference source stands in for what is missing, slowly.

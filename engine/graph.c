@@ -285,9 +285,12 @@ static void hash_attrs(hone_hash *hash, const hone_call *call)
     }
 }
 
+#define FEW 16             // elements of a constant that rules may read
+
 // Values are numbered as a walk from the outputs meets them, so that the digest says nothing of names and of the file's order.
 struct hone_digest {
     const hone_graph *graph;
+    bool of_structure;     // weights' bytes do not count
     order order;
     hone_hash hash;
     int *number;           // per value, 0 for none yet
@@ -306,7 +309,7 @@ static void hash_value(hone_digest *d, int v)
     hone_hash_add_text(&d->hash, hone_dtype_name(value->tensor.dtype));
     hash_int(&d->hash, value->tensor.rank);
     for (int k = 0; k < value->tensor.rank; k++) hash_int(&d->hash, value->tensor.dims[k]);
-    if (value->data) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
+    if (value->data && (!d->of_structure || hone_tensor_count(&value->tensor) <= FEW)) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
 }
 
 static void hash_node(hone_digest *d, const hone_node *node)
@@ -338,31 +341,57 @@ const hone_id *hone_graph_digest(const hone_graph *graph)
     return &d->id;
 }
 
+static void digest_clear(hone_digest *d)
+{
+    hone_free(d->number);
+    order_clear(&d->order);
+}
+
+static hone_status digest_init(const hone_graph *graph, bool of_structure, hone_digest *d)
+{
+    hone_status status;
+    *d = (hone_digest){.graph = graph, .of_structure = of_structure, .next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int)), .is_done = true};
+    if (!d->number) HONE_TRY(HONE_NO_MEMORY);
+    HONE_TRY(order_new(graph, &d->order));
+    for (int k = 0; k < graph->n_outputs; k++) HONE_TRY(place(graph, &d->order, graph->outputs[k]));
+out:
+    if (status != HONE_OK) digest_clear(d);
+    return status;
+}
+
 static void forget_digest(hone_graph *graph)
 {
     if (!graph->digest) return;
     (void)hone_graph_digest(graph);
-    hone_free(graph->digest->number);
-    order_clear(&graph->digest->order);
+    digest_clear(graph->digest);
     hone_free(graph->digest);
     graph->digest = NULL;
 }
 
 hone_status hone_graph_digest_begin(hone_graph *graph)
 {
-    hone_status status = HONE_NO_MEMORY;
     forget_digest(graph);
-    hone_digest *d = graph->digest = hone_calloc(1, sizeof *d);
-    if (!d) return status;
-    *d = (hone_digest){.graph = graph, .next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int)), .is_done = true};
-    if (!d->number) goto out;
-    HONE_TRY(order_new(graph, &d->order));
-    for (int k = 0; k < graph->n_outputs; k++) HONE_TRY(place(graph, &d->order, graph->outputs[k]));
+    hone_digest *d = hone_calloc(1, sizeof *d);
+    hone_status status = d ? digest_init(graph, false, d) : HONE_NO_MEMORY;
+    if (status != HONE_OK) {
+        hone_free(d);
+        return status;
+    }
+    graph->digest = d;
     d->is_done = false;
     hone_task_start(&d->task, hash_graph, d);
-out:
-    if (status != HONE_OK) forget_digest(graph);
-    return status;
+    return HONE_OK;
+}
+
+hone_status hone_graph_structure(const hone_graph *graph, hone_id *id)
+{
+    hone_digest d;
+    hone_status status = digest_init(graph, true, &d);
+    if (status != HONE_OK) return status;
+    (void)hash_graph(&d);
+    *id = d.id;
+    digest_clear(&d);
+    return HONE_OK;
 }
 
 // ---- checks and sums

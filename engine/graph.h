@@ -62,6 +62,8 @@ hone_status hone_graph_tidy(hone_graph *graph);
 // comes next, which must not change the graph, and waited for by whoever asks first (one thread).
 hone_status hone_graph_digest_begin(hone_graph *graph);
 const hone_id *hone_graph_digest(const hone_graph *graph);
+// The digest without the bytes of weights (constants of more than 16 elements): what networks of one architecture have in common, however trained.
+hone_status hone_graph_structure(const hone_graph *graph, hone_id *id);
 hone_status hone_graph_check(const hone_graph *graph);   // invariants, for tests and after every rewrite in tests
 double hone_graph_flops(const hone_graph *graph);
 int64_t hone_graph_parameters(const hone_graph *graph);  // elements of float constants
