@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "cmd.h"
 #include "cmd_options.h"
+#include "cmd_retime.h"
 #include "cmd_run.h"
 #include "engine/build.h"
 #include "kernels/source.h"
@@ -27,7 +28,7 @@
 #include "profiler/stats.h"
 
 // Four blocks a round, A B B A or B A A B. A difference of less than a thousandth of the inference is not looked for longer.
-enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 4, RESAMPLES = 1000, KEY_LANES = 256,
+enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 5, RESAMPLES = 1000, KEY_LANES = 256,
        KEY_TIME, KEY_SEED, KEY_MARGIN, KEY_BUSY };
 #define CLOSE 0.001
 #define OWN_MARGIN 1.4                 // own kernels that alone are at most this much slower than a library's stand in for it when all do
@@ -290,35 +291,18 @@ static hone_status keep_text(hone_arena *arena, hone_ranked *line)
     return HONE_OK;
 }
 
-// The fastest of each family before all others, else in their order: neighbours of one kind gain alike inside a network, so who could turn the
-// order round is another kind. (A cold single launch fetches the kernel's code too, which inside a network is in the L2: much code looks slower alone.)
-static void put_families_first(const char *problem, hone_ranked *ranked, size_t n)
-{
-    char family[HONE_FAMILY_TEXT], other[HONE_FAMILY_TEXT];
-    size_t firsts = 0;
-    for (size_t k = 0; k < n; k++) {
-        size_t same = 0;
-        hone_family_print(problem, ranked[k].tactic, family);
-        for (; same < firsts; same++)
-            if (hone_family_print(problem, ranked[same].tactic, other), !strcmp(family, other)) break;
-        if (same < firsts) continue;
-        hone_ranked first = ranked[k];
-        memmove(&ranked[firsts + 1], &ranked[firsts], (k - firsts) * sizeof *ranked);
-        ranked[firsts++] = first;
-    }
-}
-
 static hone_status contest_problem(request *asked, target *t, hone_arena *arena, int64_t deadline_ns)
 {
     hone_question question = {.device = asked->spelling, .toolchain = asked->opened->toolchain, .problem = t->problem, .mode = ""};
     const char *chosen = asked->best.plan->steps[t->step].tactic;
     hone_ranked *ranked = NULL;
-    size_t n = 0;
+    size_t n = 0, all;
     contest c = {.target = t};
     hone_status status;
     HONE_TRY(hone_store_rank(asked->store, &question, &ranked, &n));
+    all = n;
     while (n && ranked[n - 1].median_ns > ranked[0].median_ns * (1 + asked->margin_percent / 100)) n--;
-    put_families_first(t->problem, ranked, n);
+    HONE_TRY(hone_retime_order(asked->opened, t->problem, ranked, all, &n));
     for (size_t k = 0; k < n; k++) {
         HONE_TRY(keep_text(arena, &ranked[k]));
         if (!strcmp(ranked[k].tactic, chosen)) c.now = ranked[k];
