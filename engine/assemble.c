@@ -23,7 +23,8 @@ typedef struct assembly {
     hone_plan *plan;
     hone_text *missing;
     form **forms;                 // per value
-    size_t steps_capacity, buffers_capacity, weights_capacity, artifacts_capacity;
+    hone_pick *picks;             // per step
+    size_t steps_capacity, picks_capacity, buffers_capacity, weights_capacity;
     bool *pinned;                 // per pin: names a layer of this network
     hone_names told;              // missing problems, each told once
     hone_problem problem;         // scratch
@@ -58,31 +59,6 @@ static hone_status new_buffer(assembly *a, int value, const hone_tensor *tensor,
     if (b < 0) return HONE_NO_MEMORY;
     *slot = (hone_slot){HONE_SLOT_BUFFER, b};
     return add_form(a, value, tensor, *slot);
-}
-
-static hone_status find_artifact(assembly *a, const char *key, int *index) {
-    hone_plan *plan = a->plan;
-    for (int k = 0; k < plan->n_artifacts; k++)
-        if (!strcmp(plan->artifacts[k].key, key)) {
-            *index = k;
-            return HONE_OK;
-        }
-    void *data = NULL;
-    size_t size = 0;
-    hone_status status = hone_store_find_artifact(a->costs->store, key, &data, &size);
-    if (status != HONE_OK) return status;
-    if (!data) return hone_fail(HONE_MISS, "the database lacks the compiled kernel %s: tune on the device, or merge a database that has it", key);
-    void *kept = hone_arena_alloc(plan->arena, size);
-    const char *name = hone_arena_strdup(plan->arena, key);
-    if (!kept || !name || hone_grow(&plan->artifacts, (size_t)plan->n_artifacts, &a->artifacts_capacity, sizeof *plan->artifacts, STEPS_MAX))
-        status = HONE_NO_MEMORY;
-    else {
-        memcpy(kept, data, size);
-        plan->artifacts[plan->n_artifacts] = (hone_artifact){name, kept, size};
-        *index = plan->n_artifacts++;
-    }
-    hone_free(data);
-    return status;
 }
 
 // What stands in for a problem that was never measured: the reference.
@@ -160,37 +136,37 @@ static hone_status pin_evidence(const assembly *a, hone_plan_step *step, const c
     return status;
 }
 
-// Chooses the step's tactic (database, pin or stand-in) and what comes with it.
-static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_problem *problem, hone_plan_step *step) {
-    const char *pinned = NULL, *artifact = cost->artifact;
+// Whence the step's tactic comes: the database, a pin or a stand-in. What the latter two say is final.
+static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_problem *problem, hone_plan_step *step, hone_pick *pick) {
+    const char *pinned = NULL;
     char text[HONE_TACTIC_TEXT];
     hone_status status = find_pin(a, step->name, cost->problem, problem, &pinned);
     if (status != HONE_OK) return status;
     step->problem = hone_arena_strdup(a->plan->arena, cost->problem);
     step->predicted_ns = cost->ns;
     step->artifact = -1;
+    *pick = (hone_pick){.artifact = ""};
     if (pinned) {
         step->tactic = hone_arena_strdup(a->plan->arena, pinned);
         if (!step->tactic) return HONE_NO_MEMORY;
-        status = pin_evidence(a, step, &artifact);
-        if (status == HONE_OK) status = check_pin_opens(a, step, artifact && *artifact);
+        status = pin_evidence(a, step, &pick->artifact);
+        if (status == HONE_OK) status = check_pin_opens(a, step, pick->artifact && *pick->artifact);
     } else if (cost->tactic) {
-        step->tactic = hone_arena_strdup(a->plan->arena, cost->tactic);
-        step->evidence = cost->evidence;
-        step->workspace_bytes = cost->workspace_bytes;
-        step->staleness = cost->staleness;
+        pick->measured = true;
+        step->tactic = "";        // hone_assemble_tactics
     } else {
         status = stand_in(a, cost, text);
         if (status == HONE_OK) step->tactic = hone_arena_strdup(a->plan->arena, text);
     }
-    if (status == HONE_OK && (!step->problem || !step->tactic || !artifact)) status = HONE_NO_MEMORY;
-    if (status == HONE_OK && *artifact) status = find_artifact(a, artifact, &step->artifact);
+    if (status == HONE_OK && (!step->problem || !step->tactic || !pick->artifact)) status = HONE_NO_MEMORY;
     return status;
 }
 
-static hone_status push_step(assembly *a, const hone_plan_step *step) {
+static hone_status push_step(assembly *a, const hone_plan_step *step, const hone_pick *pick) {
     hone_plan *plan = a->plan;
     if (hone_grow(&plan->steps, (size_t)plan->n_steps, &a->steps_capacity, sizeof *plan->steps, STEPS_MAX)) return HONE_NO_MEMORY;
+    if (hone_grow(&a->picks, (size_t)plan->n_steps, &a->picks_capacity, sizeof *a->picks, STEPS_MAX)) return HONE_NO_MEMORY;
+    a->picks[plan->n_steps] = *pick;
     plan->steps[plan->n_steps++] = *step;
     plan->flops += step->flops;
     return HONE_OK;
@@ -222,14 +198,15 @@ static hone_status convert(assembly *a, int value, const form *from, const hone_
     if (!cost && from->slot.kind == HONE_SLOT_WEIGHT) return view_weight(a, value, to, from->slot.index, slot);
     if (!cost) return new_buffer(a, value, to, from->slot.index, slot);      // same bytes
     hone_plan_step step = {.precision = "", .n_operands = 1, .n_outputs = 1, .operands = {from->slot}};
+    hone_pick pick;
     step.name = hone_arena_printf(a->plan->arena, "convert %s", a->view->graph->values[value].name);
     if (!step.name) return HONE_NO_MEMORY;
     status = new_buffer(a, value, to, -1, slot);
     step.outputs[0] = *slot;
     if (status == HONE_OK) status = hone_conversion_problem(&from->tensor, to, &a->problem);
-    if (status == HONE_OK) status = choose_tactic(a, cost, &a->problem, &step);
+    if (status == HONE_OK) status = choose_tactic(a, cost, &a->problem, &step, &pick);
     if (!cost->tactic && !has_evidence(&step)) step.predicted_ns = ns - a->costs->gap_ns;      // what partition reckoned with
-    return status == HONE_OK ? push_step(a, &step) : status;
+    return status == HONE_OK ? push_step(a, &step, &pick) : status;
 }
 
 static hone_status weight_slot(assembly *a, int value, const hone_tensor *tensor, hone_slot *slot) {
@@ -300,9 +277,10 @@ static hone_status add_choice(assembly *a, const hone_choice *choice) {
     }
     if (status == HONE_OK) status = hone_group_problem(a->view, group, choice->precision, choice->layout, choice->ports, &a->problem);
     if (status != HONE_OK) return status;
+    hone_pick pick;
     step.flops = hone_problem_flops(&a->problem);
-    status = choose_tactic(a, choice->cost, &a->problem, &step);
-    return status == HONE_OK ? push_step(a, &step) : status;
+    status = choose_tactic(a, choice->cost, &a->problem, &step, &pick);
+    return status == HONE_OK ? push_step(a, &step, &pick) : status;
 }
 
 static hone_status add_inputs(assembly *a) {
@@ -331,9 +309,10 @@ static hone_status copy_constant(assembly *a, int value, hone_slot *slot) {
     if (status == HONE_OK) status = hone_costs_get(a->costs, &a->problem, &cost);
     if (status == HONE_OK) status = new_buffer(a, value, &v->tensor, -1, slot);
     if (status != HONE_OK) return status;
+    hone_pick pick;
     step.outputs[0] = *slot;
-    status = choose_tactic(a, cost, &a->problem, &step);
-    return status == HONE_OK ? push_step(a, &step) : status;
+    status = choose_tactic(a, cost, &a->problem, &step, &pick);
+    return status == HONE_OK ? push_step(a, &step, &pick) : status;
 }
 
 static hone_status add_outputs(assembly *a) {
@@ -390,8 +369,7 @@ static hone_status settle_all(hone_plan *plan) {
     hone_status a = settle(plan->arena, &plan->steps, (size_t)plan->n_steps * sizeof *plan->steps);
     hone_status b = settle(plan->arena, &plan->buffers, (size_t)plan->n_buffers * sizeof *plan->buffers);
     hone_status c = settle(plan->arena, &plan->weights, (size_t)plan->n_weights * sizeof *plan->weights);
-    hone_status d = settle(plan->arena, &plan->artifacts, (size_t)plan->n_artifacts * sizeof *plan->artifacts);
-    return a != HONE_OK ? a : b != HONE_OK ? b : c != HONE_OK ? c : d;
+    return a != HONE_OK ? a : b != HONE_OK ? b : c;
 }
 
 static size_t constant_bytes(const hone_graph *graph) {
@@ -401,7 +379,8 @@ static size_t constant_bytes(const hone_graph *graph) {
     return sum;
 }
 
-hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan) {
+hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan,
+                          hone_pick **picks) {
     hone_status status = HONE_NO_MEMORY;
     assembly *a = hone_calloc(1, sizeof *a);
     if (!a) return status;
@@ -418,11 +397,63 @@ hone_status hone_assemble(const hone_view *view, const hone_partition *partition
     HONE_TRY(add_outputs(a));
     HONE_TRY(check_pins(a));
     status = account(a);
+    *picks = a->picks;
+    a->picks = NULL;
 out:
+    hone_free(a->picks);
     hone_free((void *)a->forms);
     hone_free(a->pinned);
     hone_names_clear(&a->told);
     hone_free(a);
     hone_status settled = settle_all(plan);
     return status != HONE_OK ? status : settled;
+}
+
+// ---- tactics
+
+static hone_status find_artifact(hone_costs *costs, const char *key, hone_plan *plan, int *index) {
+    const void *data;
+    size_t size;
+    for (*index = 0; *index < plan->n_artifacts; ++*index)
+        if (!strcmp(plan->artifacts[*index].key, key)) return HONE_OK;
+    hone_status status = hone_costs_artifact(costs, key, &data, &size);
+    if (status != HONE_OK) return status;
+    if (!data) return hone_fail(HONE_MISS, "the database lacks the compiled kernel %s: tune on the device, or merge a database that has it", key);
+    void *kept = hone_arena_alloc(plan->arena, size);
+    const char *name = hone_arena_strdup(plan->arena, key);
+    if (!kept || !name) return HONE_NO_MEMORY;
+    if (size) memcpy(kept, data, size);
+    plan->artifacts[plan->n_artifacts++] = (hone_artifact){name, kept, size};
+    return HONE_OK;
+}
+
+static hone_status take_measured(hone_costs *costs, hone_plan *plan, hone_plan_step *step, hone_problem *scratch, hone_pick *pick) {
+    const hone_cost *cost;
+    hone_status status = hone_problem_parse(step->problem, scratch);
+    if (status == HONE_OK) status = hone_costs_choose(costs, scratch, &cost);
+    if (status != HONE_OK) return status;
+    step->tactic = hone_arena_strdup(plan->arena, cost->tactic);
+    step->evidence = cost->evidence;
+    step->workspace_bytes = cost->workspace_bytes;
+    step->staleness = cost->staleness;
+    pick->artifact = cost->artifact;
+    return step->tactic ? HONE_OK : HONE_NO_MEMORY;
+}
+
+hone_status hone_assemble_tactics(hone_costs *costs, hone_pick *picks, hone_plan *plan) {
+    hone_status status = HONE_NO_MEMORY;
+    hone_problem *scratch = hone_alloc(sizeof *scratch);
+    plan->n_artifacts = 0;
+    plan->artifacts = hone_arena_alloc(plan->arena, ((size_t)plan->n_steps + 1) * sizeof *plan->artifacts);
+    if (!scratch || !plan->artifacts) goto out;
+    status = HONE_OK;
+    for (int s = 0; s < plan->n_steps; s++) {
+        hone_plan_step *step = &plan->steps[s];
+        step->artifact = -1;
+        if (picks[s].measured) HONE_TRY(take_measured(costs, plan, step, scratch, &picks[s]));
+        if (*picks[s].artifact) HONE_TRY(find_artifact(costs, picks[s].artifact, plan, &step->artifact));
+    }
+out:
+    hone_free(scratch);
+    return status;
 }

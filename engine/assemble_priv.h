@@ -6,8 +6,17 @@
 #include "engine/partition_priv.h"
 #include "engine/plan.h"
 
-// Fills plan->steps, buffers, weights, ports; missing gets the spelling of every step without a measurement.
-hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan);
+typedef struct hone_pick {        // how a step comes by its tactic
+    bool measured;                // by the database, or else it has it: pinned, or a stand-in
+    const char *artifact;         // key, "" if none
+} hone_pick;
+
+// Fills plan->steps but for measured tactics, buffers, weights, ports; missing gets the spelling of every step without a measurement. Caller
+// frees *picks, one a step.
+hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan,
+                          hone_pick **picks);
+// Tactics, what comes with them, and compiled kernels, as costs->mode has it now; may be called again when that has changed.
+hone_status hone_assemble_tactics(hone_costs *costs, hone_pick *picks, hone_plan *plan);
 
 // Gives every step a lane of at most `lanes` and the waits that order it after what it reads.
 hone_status hone_lanes_assign(hone_plan *plan, int lanes);

@@ -261,7 +261,8 @@ static void prospect_clear(prospect *p) {
     hone_view_free(p->view);
 }
 
-static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan) {
+static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan,
+                                hone_pick **picks) {
     forms f;
     prospect prospects[FORMS_MAX] = {{.view = NULL}};
     int best = 0;
@@ -273,9 +274,8 @@ static hone_status plan_network(const hone_graph *graph, hone_costs *costs, cons
     if (status != HONE_OK) goto out;
     if (f.joins[best]) hone_join_fill(f.joins[best]);
     plan->predicted_ns = prospects[best].partition.ns;
-    HONE_TRY(hone_assemble(prospects[best].view, &prospects[best].partition, costs, missing, plan));
-    HONE_TRY(hone_lanes_assign(plan, options->lanes));
-    status = hone_memory_plan(plan);
+    HONE_TRY(hone_assemble(prospects[best].view, &prospects[best].partition, costs, missing, plan, picks));
+    status = hone_lanes_assign(plan, options->lanes);
 out:
     for (int k = 0; k < FORMS_MAX; k++) prospect_clear(&prospects[k]);
     forms_clear(&f);
@@ -288,13 +288,28 @@ static int count_lines(const char *text) {
     return n;
 }
 
+static hone_status choose_tactics(hone_costs *costs, hone_pick *picks, hone_plan *plan) {
+    hone_status status = hone_assemble_tactics(costs, picks, plan);
+    return status == HONE_OK ? hone_memory_plan(plan) : status;      // workspaces are the tactics'
+}
+
+// What was measured inside this network is found by its digest, for which all weights are hashed: it is asked for last.
+static hone_status choose_inside(const hone_graph *graph, hone_costs *costs, hone_pick *picks, hone_plan *plan) {
+    const hone_build_options *o = costs->options;
+    bool was_retimed;
+    plan->network_digest = *hone_graph_digest(graph);
+    hone_network_mode(&plan->network_digest, o->device, &o->precisions, costs->mode);
+    hone_status status = hone_store_find_mode(costs->store, o->device, costs->mode, &was_retimed);
+    return status == HONE_OK && was_retimed ? choose_tactics(costs, picks, plan) : status;
+}
+
 hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_build_options *given, const char *network_name,
                        hone_text *missing, hone_plan **out) {
     hone_status status = HONE_NO_MEMORY;
     char toolchain[512];
     hone_build_options options = *given;
     hone_costs costs = {0};
-    bool was_retimed;
+    hone_pick *picks = NULL;
     hone_arena *scratch = hone_arena_new(SCRATCH_CEILING);
     hone_plan *plan = hone_calloc(1, sizeof *plan);
     if (options.without) HONE_TRY(hone_opens_check(options.without));
@@ -304,12 +319,8 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
         options.toolchain = toolchain;
     }
     HONE_TRY(hone_costs_init(&costs, scratch, store, &options));
-    hone_network_mode(hone_graph_digest(graph), options.device, &options.precisions, costs.mode);
-    HONE_TRY(hone_store_find_mode(store, options.device, costs.mode, &was_retimed));
-    if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
     HONE_TRY(head(&options, store, network_name, plan));
-    HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
-    plan->network_digest = *hone_graph_digest(graph);
+    HONE_TRY(plan_network(graph, &costs, &options, missing, plan, &picks));
     HONE_TRY(hone_text_status(missing));
     if (options.strict && missing->size > 0) {
         status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s%s%s: tune the list above with `hone tune -`",
@@ -317,9 +328,13 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
                            options.without ? options.without : "");
         goto out;
     }
+    HONE_TRY(choose_tactics(&costs, picks, plan));
+    if (options.drafted) HONE_TRY(options.drafted(options.user, plan));
+    HONE_TRY(choose_inside(graph, &costs, picks, plan));
     *out = plan;
     plan = NULL;
 out:
+    hone_free(picks);
     hone_costs_clear(&costs);
     hone_arena_free(scratch);
     hone_plan_free(plan);

@@ -41,6 +41,10 @@ typedef struct hone_build_options {
     const hone_pin *pins;
     int n_pins;
     const char *without;           // "nvrtc,cudnn": libraries that the plan may not open when it runs; NULL: it may open all
+    // Sees the plan when all but the choice among tactics is final, while the network's digest, on which that choice rests, may still be on
+    // its way: the time to write the weights. NULL: nobody.
+    hone_status (*drafted)(void *user, const hone_plan *plan);
+    void *user;
 } hone_build_options;
 
 // Every problem that the rules propose for a graph, as a sorted, unique work list (spellings, each once), with how often a

@@ -90,10 +90,19 @@ typedef struct hone_plan {
 } hone_plan;
 
 void hone_plan_free(hone_plan *plan);                                  // NULL is legal
-hone_status hone_plan_save(const hone_plan *plan, const char *path);   // atomic; deterministic bytes
+hone_status hone_plan_save(const hone_plan *plan, const char *path);   // atomic, with no copy in between; deterministic bytes
 hone_status hone_plan_load(const char *path, hone_plan **plan);        // HONE_DAMAGED; checks everything that needs no device
 hone_status hone_plan_check(const hone_plan *plan);                    // slots, waits, lanes, no two live buffers overlap, spellings parse
 void hone_plan_libraries(const hone_plan *plan, hone_text *list);       // "cublaslt,cudnn": what it may open when it runs. Appends
 void hone_plan_digest(const hone_plan *plan, hone_id *id);
+
+// The same in two parts, for a plan that is still being made: weights as soon as they are known, the rest at the end. The weights' place
+// follows from the size of the header; where that came out otherwise than foreseen, they are written again. Nothing lies at `path` before
+// the end.
+typedef struct hone_plan_draft hone_plan_draft;
+hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft);
+hone_status hone_plan_draft_begin(hone_plan_draft *draft, const hone_plan *plan);     // may be left out
+hone_status hone_plan_draft_end(hone_plan_draft *draft, const hone_plan *plan);
+void hone_plan_draft_free(hone_plan_draft *draft);                                    // NULL is legal
 
 #endif

@@ -13,7 +13,8 @@
 #include "engine/names_priv.h"
 #include "engine/plan_priv.h"
 
-enum { ALIGN = 64, DEPTH_MAX = 3, MARKS_MAX = 4000000 };
+// The data begin at a multiple of so much that the place is known before the last digit of the header is (hone_plan_draft_begin).
+enum { ALIGN = 65536, DEPTH_MAX = 3, MARKS_MAX = 4000000 };
 
 #define HEADER_MAX ((uint64_t)100 << 20)     // as safetensors' own reader
 #define KEY_MAX 4096
@@ -163,13 +164,72 @@ hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_byte
     return status;
 }
 
-hone_status hone_plan_write(const hone_plan *plan, const char *path)
+// ---- writing a plan whose tactics are still being chosen
+
+struct hone_plan_draft {
+    hone_draft file;
+    uint64_t weights_at;       // where they were put; 0: nowhere yet
+};
+
+static hone_status put_pieces(hone_plan_draft *draft, const layout *l, size_t from, size_t to)
+{
+    hone_status status = HONE_OK;
+    uint64_t at = 0;
+    for (size_t k = 0; k < to && status == HONE_OK; at += l->pieces[k++].size_bytes)
+        if (k >= from) status = hone_draft_put(&draft->file, at, l->pieces[k].data, l->pieces[k].size_bytes);
+    return status;
+}
+
+enum { HEAD_PIECES = 2 };      // of a layout; the weights follow
+
+hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft)
+{
+    hone_plan_draft *made = hone_calloc(1, sizeof *made);
+    hone_status status = made ? hone_draft_begin(path, &made->file) : HONE_NO_MEMORY;
+    if (status == HONE_OK) *draft = made;
+    else hone_plan_draft_free(made);
+    return status;
+}
+
+hone_status hone_plan_draft_begin(hone_plan_draft *draft, const hone_plan *plan)
 {
     layout l = {0};
     size_t size;
+    if (draft->file.is_device) return HONE_OK;       // takes what it gets in the order of the file
     hone_status status = lay_out(plan, &l, &size);
-    if (status == HONE_OK) status = hone_file_write_pieces(path, l.pieces, l.n);
+    if (status == HONE_OK) status = put_pieces(draft, &l, HEAD_PIECES, HEAD_PIECES + (size_t)plan->n_weights);
+    if (status == HONE_OK) draft->weights_at = 8 + l.header.size;
     layout_clear(&l);
+    return status;
+}
+
+hone_status hone_plan_draft_end(hone_plan_draft *draft, const hone_plan *plan)
+{
+    layout l = {0};
+    size_t size;
+    hone_status status;
+    HONE_TRY(lay_out(plan, &l, &size));
+    bool lies_there = draft->weights_at == 8 + l.header.size;
+    HONE_TRY(put_pieces(draft, &l, 0, lies_there ? HEAD_PIECES : l.n));
+    if (lies_there) HONE_TRY(put_pieces(draft, &l, HEAD_PIECES + (size_t)plan->n_weights, l.n));
+    status = hone_draft_end(&draft->file, size);
+out:
+    layout_clear(&l);
+    return status;
+}
+
+void hone_plan_draft_free(hone_plan_draft *draft)
+{
+    if (draft) hone_draft_clear(&draft->file);
+    hone_free(draft);
+}
+
+hone_status hone_plan_save(const hone_plan *plan, const char *path)
+{
+    hone_plan_draft *draft = NULL;
+    hone_status status = hone_plan_draft_new(path, &draft);
+    if (status == HONE_OK) status = hone_plan_draft_end(draft, plan);
+    hone_plan_draft_free(draft);
     return status;
 }
 

@@ -22,8 +22,6 @@ hone_status hone_plan_parse(char *text, hone_plan *plan);
 
 // The whole file in memory. Caller frees *data with hone_free.
 hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_bytes);
-// The same into a file, with no copy in between: old or new, never torn.
-hone_status hone_plan_write(const hone_plan *plan, const char *path);
 // plan->arena is there; weights will point into data, which outlives the plan. Nothing is checked beyond counts, sizes and form.
 hone_status hone_plan_unpack(const uint8_t *data, size_t size_bytes, hone_plan *plan);
 // The above and hone_plan_check: what hone_plan_load does behind opening the file.
