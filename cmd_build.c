@@ -300,9 +300,10 @@ static hone_status write_weights(void *user, const hone_plan *plan)
 static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_plan_draft *draft, hone_text *missing, hone_plan **plan)
 {
     char spelling[256], toolchain[512], name[256];
-    hone_build_options build_options = {.drafted = write_weights, .user = draft};
+    hone_build_options build_options = {.user = draft};
     hone_status status = settle(asked, store, spelling, toolchain, &build_options);
     if (status != HONE_OK) return status;
+    if (!asked->json && hone_plan_draft_begins(draft)) build_options.drafted = write_weights;      // say_json digests them
     hone_store_begin_read(store);
     status = check_snapshot(asked, store);
     if (status == HONE_OK)

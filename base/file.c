@@ -264,7 +264,7 @@ static hone_status name_temporary(const char *path, char *temporary, size_t capa
 
 static hone_status create(const char *temporary, const char *path, unsigned mode, int *file)
 {
-    *file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    *file = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
     return *file < 0 ? fail_errno("write", path) : HONE_OK;
 }
 
@@ -324,6 +324,33 @@ hone_status hone_draft_put(hone_draft *draft, uint64_t offset, const void *data,
     hone_status status = write_all(draft->file, draft->target, data, size_bytes);
     if (!draft->is_device && size_bytes >= WORTH_BEGINNING_BYTES)
         (void)sync_file_range(draft->file, (off_t)offset, (off_t)size_bytes, SYNC_FILE_RANGE_WRITE);
+    return status;
+}
+
+static hone_status move_piece(hone_draft *draft, char *buffer, uint64_t from, uint64_t to, size_t size_bytes)
+{
+    for (size_t got = 0; got < size_bytes;) {
+        ssize_t more = pread(draft->file, buffer + got, size_bytes - got, (off_t)(from + got));
+        if (more < 0 && errno == EINTR) continue;
+        if (more < 0) return fail_errno("read back", draft->target);
+        if (more == 0) return hone_fail(HONE_IO, "cannot read back %s: it was cut off by another program", draft->target);
+        got += (size_t)more;
+    }
+    return hone_draft_put(draft, to, buffer, size_bytes);
+}
+
+// As memmove: what moves backwards begins with its first piece, what moves forwards with its last.
+hone_status hone_draft_move(hone_draft *draft, uint64_t from, uint64_t to, uint64_t size_bytes)
+{
+    const uint64_t piece = 1 << 20, n = (size_bytes + piece - 1) / piece;
+    hone_status status = HONE_OK;
+    char *buffer = hone_alloc(piece);
+    if (!buffer) return HONE_NO_MEMORY;
+    for (uint64_t k = 0; k < n && status == HONE_OK; k++) {
+        uint64_t at = (to < from ? k : n - 1 - k) * piece;
+        status = move_piece(draft, buffer, from + at, to + at, (size_t)(size_bytes - at < piece ? size_bytes - at : piece));
+    }
+    hone_free(buffer);
     return status;
 }
 

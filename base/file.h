@@ -42,6 +42,7 @@ typedef struct hone_draft {
 
 hone_status hone_draft_begin(const char *path, hone_draft *draft);
 hone_status hone_draft_put(hone_draft *draft, uint64_t offset, const void *data, size_t size_bytes);
+hone_status hone_draft_move(hone_draft *draft, uint64_t from, uint64_t to, uint64_t size_bytes);    // of what was put; not of a device
 hone_status hone_draft_end(hone_draft *draft, uint64_t size_bytes);      // what lies behind size_bytes is cut off
 void hone_draft_clear(hone_draft *draft);                                // leaves nothing of a draft that was not ended
 

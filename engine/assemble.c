@@ -215,10 +215,11 @@ static hone_status weight_slot(assembly *a, int value, const hone_tensor *tensor
     if (hone_grow(&plan->weights, (size_t)plan->n_weights, &a->weights_capacity, sizeof *plan->weights, STEPS_MAX)) return HONE_NO_MEMORY;
     hone_weight *w = &plan->weights[plan->n_weights];
     *w = (hone_weight){.name = hone_arena_strdup(plan->arena, v->name), .tensor = *tensor, .size_bytes = hone_tensor_size(tensor)};
-    if (!w->name) return HONE_NO_MEMORY;
-    hone_status status = hone_weight_convert(plan->arena, &v->tensor, v->data, tensor, &w->data);
+    w->recipe = hone_arena_alloc(plan->arena, sizeof *w->recipe);
+    if (!w->name || !w->recipe) return HONE_NO_MEMORY;
+    *w->recipe = (hone_recipe){.from = v->tensor, .to = *tensor, .data = v->data};
     *slot = (hone_slot){HONE_SLOT_WEIGHT, plan->n_weights++};
-    return status == HONE_OK ? add_form(a, value, tensor, *slot) : status;
+    return add_form(a, value, tensor, *slot);
 }
 
 // The slot of a value in a format, made if need be: weights are converted now, activations by a step.
@@ -372,13 +373,6 @@ static hone_status settle_all(hone_plan *plan) {
     return a != HONE_OK ? a : b != HONE_OK ? b : c;
 }
 
-static size_t constant_bytes(const hone_graph *graph) {
-    size_t sum = 0;
-    for (int v = 0; v < graph->n_values; v++)
-        if (graph->values[v].data) sum += hone_tensor_size(&graph->values[v].tensor);
-    return sum;
-}
-
 hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan,
                           hone_pick **picks) {
     hone_status status = HONE_NO_MEMORY;
@@ -391,7 +385,6 @@ hone_status hone_assemble(const hone_view *view, const hone_partition *partition
     a->forms = hone_calloc((size_t)view->graph->n_values + 1, sizeof *a->forms);
     a->pinned = hone_calloc((size_t)costs->options->n_pins + 1, sizeof *a->pinned);
     if (!a->forms || !a->pinned) goto out;
-    if (hone_arena_reserve(plan->arena, constant_bytes(view->graph))) goto out;
     HONE_TRY(add_inputs(a));
     for (int k = 0; k < partition->n; k++) HONE_TRY(add_choice(a, &partition->choices[k]));
     HONE_TRY(add_outputs(a));
@@ -407,6 +400,25 @@ out:
     hone_free(a);
     hone_status settled = settle_all(plan);
     return status != HONE_OK ? status : settled;
+}
+
+// ---- weights
+
+hone_status hone_assemble_weights(hone_plan *plan) {
+    size_t sum = 0;
+    for (int k = 0; k < plan->n_weights; k++) sum += plan->weights[k].size_bytes + 2 * 64;      // the arena aligns
+    if (hone_arena_reserve(plan->arena, sum)) return HONE_NO_MEMORY;
+    for (int k = 0; k < plan->n_weights; k++) {
+        hone_weight *w = &plan->weights[k];
+        hone_status status = hone_weight_make(plan->arena, w->recipe);
+        if (status != HONE_OK) return status;
+        w->data = w->recipe->made;
+    }
+    return HONE_OK;
+}
+
+void hone_assemble_forget(hone_plan *plan) {
+    for (int k = 0; k < plan->n_weights; k++) plan->weights[k].recipe = NULL;
 }
 
 // ---- tactics

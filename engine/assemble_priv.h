@@ -4,17 +4,19 @@
 #define HONE_ENGINE_ASSEMBLE_PRIV_H
 
 #include "engine/partition_priv.h"
-#include "engine/plan.h"
+#include "engine/plan_priv.h"
 
 typedef struct hone_pick {        // how a step comes by its tactic
     bool measured;                // by the database, or else it has it: pinned, or a stand-in
     const char *artifact;         // key, "" if none
 } hone_pick;
 
-// Fills plan->steps but for measured tactics, buffers, weights, ports; missing gets the spelling of every step without a measurement. Caller
+// Fills plan->steps but for measured tactics, buffers, weights but for their bytes, ports; missing gets the spelling of every step without a measurement. Caller
 // frees *picks, one a step.
 hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan,
                           hone_pick **picks);
+hone_status hone_assemble_weights(hone_plan *plan);      // the bytes, by the recipes
+void hone_assemble_forget(hone_plan *plan);              // recipes, which point into the network
 // Tactics, what comes with them, and compiled kernels, as costs->mode has it now; may be called again when that has changed.
 hone_status hone_assemble_tactics(hone_costs *costs, hone_pick *picks, hone_plan *plan);
 
@@ -28,7 +30,6 @@ int hone_plan_root(const hone_plan *plan, int buffer);
 // before[i] has bit j when step j is done before step i begins, as bytes of n_steps * words; caller frees.
 hone_status hone_plan_order(const hone_plan *plan, uint64_t **before, int *words);
 
-// A constant in another element type and layout; data in the arena.
-hone_status hone_weight_convert(hone_arena *arena, const hone_tensor *from, const void *data, const hone_tensor *to, const void **out);
+hone_status hone_weight_make(hone_arena *arena, hone_recipe *recipe);      // recipe->made, in the arena
 
 #endif

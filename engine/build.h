@@ -41,8 +41,8 @@ typedef struct hone_build_options {
     const hone_pin *pins;
     int n_pins;
     const char *without;           // "nvrtc,cudnn": libraries that the plan may not open when it runs; NULL: it may open all
-    // Sees the plan when all but the choice among tactics is final, while the network's digest, on which that choice rests, may still be on
-    // its way: the time to write the weights. NULL: nobody.
+    // Takes the weights (hone_plan_draft_begin), which the plan then lacks, when all but the choice among tactics is final, while the network's
+    // digest, on which that choice rests, may still be on its way. NULL: the plan keeps them.
     hone_status (*drafted)(void *user, const hone_plan *plan);
     void *user;
 } hone_build_options;

@@ -122,6 +122,8 @@ static char *append(char *to, const void *from, size_t size)
     return to + size;
 }
 
+enum { HEAD_PIECES = 2 };         // of a layout; weights and kernels follow
+
 typedef struct layout {
     hone_text header;
     uint64_t header_bytes;        // little-endian, as it stands in the file
@@ -168,19 +170,18 @@ hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_byte
 
 struct hone_plan_draft {
     hone_draft file;
-    uint64_t weights_at;       // where they were put; 0: nowhere yet
+    uint64_t at;                   // what is put next comes here
+    uint64_t weights_at;           // where they were put; 0: nowhere yet
+    uint64_t weights_bytes;
 };
 
-static hone_status put_pieces(hone_plan_draft *draft, const layout *l, size_t from, size_t to)
+static hone_status put(void *user, const void *bytes, size_t size_bytes)
 {
-    hone_status status = HONE_OK;
-    uint64_t at = 0;
-    for (size_t k = 0; k < to && status == HONE_OK; at += l->pieces[k++].size_bytes)
-        if (k >= from) status = hone_draft_put(&draft->file, at, l->pieces[k].data, l->pieces[k].size_bytes);
+    hone_plan_draft *draft = user;
+    hone_status status = hone_draft_put(&draft->file, draft->at, bytes, size_bytes);
+    draft->at += size_bytes;
     return status;
 }
-
-enum { HEAD_PIECES = 2 };      // of a layout; the weights follow
 
 hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft)
 {
@@ -191,14 +192,21 @@ hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft)
     return status;
 }
 
+bool hone_plan_draft_begins(const hone_plan_draft *draft) { return !draft->file.is_device; }
+
 hone_status hone_plan_draft_begin(hone_plan_draft *draft, const hone_plan *plan)
 {
     layout l = {0};
     size_t size;
-    if (draft->file.is_device) return HONE_OK;       // takes what it gets in the order of the file
-    hone_status status = lay_out(plan, &l, &size);
-    if (status == HONE_OK) status = put_pieces(draft, &l, HEAD_PIECES, HEAD_PIECES + (size_t)plan->n_weights);
-    if (status == HONE_OK) draft->weights_at = 8 + l.header.size;
+    hone_status status;
+    HONE_TRY(lay_out(plan, &l, &size));
+    draft->at = draft->weights_at = 8 + l.header.size;
+    for (int k = 0; k < plan->n_weights; k++) {
+        const hone_weight *w = &plan->weights[k];
+        HONE_TRY(w->recipe ? hone_weight_stream(w->recipe, put, draft) : put(draft, w->data, w->size_bytes));
+    }
+    draft->weights_bytes = draft->at - draft->weights_at;
+out:
     layout_clear(&l);
     return status;
 }
@@ -209,9 +217,15 @@ hone_status hone_plan_draft_end(hone_plan_draft *draft, const hone_plan *plan)
     size_t size;
     hone_status status;
     HONE_TRY(lay_out(plan, &l, &size));
-    bool lies_there = draft->weights_at == 8 + l.header.size;
-    HONE_TRY(put_pieces(draft, &l, 0, lies_there ? HEAD_PIECES : l.n));
-    if (lies_there) HONE_TRY(put_pieces(draft, &l, HEAD_PIECES + (size_t)plan->n_weights, l.n));
+    uint64_t weights_at = 8 + l.header.size;
+    bool lie_there = draft->weights_at > 0;
+    if (lie_there && draft->weights_at != weights_at) HONE_TRY(hone_draft_move(&draft->file, draft->weights_at, weights_at, draft->weights_bytes));
+    draft->at = 0;
+    for (size_t k = 0; k < l.n; k++) {
+        bool is_weight = k >= HEAD_PIECES && k < HEAD_PIECES + (size_t)plan->n_weights;
+        if (is_weight && lie_there) draft->at += l.pieces[k].size_bytes;
+        else HONE_TRY(put(draft, l.pieces[k].data, l.pieces[k].size_bytes));
+    }
     status = hone_draft_end(&draft->file, size);
 out:
     layout_clear(&l);
