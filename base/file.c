@@ -216,9 +216,6 @@ void hone_map_close(hone_map *map)
     *map = (hone_map){0};
 }
 
-// The disk begins with what is large while the rest is still being made; hone_draft_end waits for all of it.
-enum { WORTH_BEGINNING_BYTES = 1 << 20 };
-
 static hone_status write_all(int file, const char *path, const char *data, size_t size_bytes)
 {
     while (size_bytes) {
@@ -318,12 +315,23 @@ hone_status hone_draft_begin(const char *path, hone_draft *draft)
     return draft->file < 0 ? fail_errno("write", path) : HONE_OK;
 }
 
+enum { WORTH_BEGINNING_BYTES = 8 << 20 };
+
+// The disk begins with what was put in a row while the rest is still being made; hone_draft_end waits for all of it.
+static void begin_disk(hone_draft *draft, uint64_t offset, size_t size_bytes)
+{
+    if (offset != draft->row_end) draft->row = offset;
+    draft->row_end = offset + size_bytes;
+    if (draft->row_end - draft->row < WORTH_BEGINNING_BYTES) return;
+    (void)sync_file_range(draft->file, (off_t)draft->row, (off_t)(draft->row_end - draft->row), SYNC_FILE_RANGE_WRITE);
+    draft->row = draft->row_end;
+}
+
 hone_status hone_draft_put(hone_draft *draft, uint64_t offset, const void *data, size_t size_bytes)
 {
     if (!draft->is_device && lseek(draft->file, (off_t)offset, SEEK_SET) < 0) return fail_errno("write", draft->target);
     hone_status status = write_all(draft->file, draft->target, data, size_bytes);
-    if (!draft->is_device && size_bytes >= WORTH_BEGINNING_BYTES)
-        (void)sync_file_range(draft->file, (off_t)offset, (off_t)size_bytes, SYNC_FILE_RANGE_WRITE);
+    if (!draft->is_device && status == HONE_OK) begin_disk(draft, offset, size_bytes);
     return status;
 }
 

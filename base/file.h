@@ -38,6 +38,7 @@ typedef struct hone_draft {
     char *target, *temporary;
     int file;
     bool is_device;
+    uint64_t row, row_end;    // put one behind the other, and not yet on its way to the disk
 } hone_draft;
 
 hone_status hone_draft_begin(const char *path, hone_draft *draft);

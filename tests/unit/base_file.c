@@ -102,6 +102,61 @@ static void a_failed_write_keeps_the_old_file(void **state)
     assert_int_equal(facts.st_size, 2);
 }
 
+static void put(hone_draft *draft, uint64_t offset, const char *text)
+{
+    assert_int_equal(hone_draft_put(draft, offset, text, strlen(text)), HONE_OK);
+}
+
+static void a_draft_appears_when_it_ends(void **state)
+{
+    char *data;
+    size_t size;
+    hone_draft draft;
+    (void)state;
+    assert_int_equal(hone_draft_begin(at("drafted"), &draft), HONE_OK);
+    put(&draft, 4, "efgh and what is cut off");
+    put(&draft, 0, "abcd");
+    assert_int_equal(hone_file_read(at("drafted"), 99, &data, &size), HONE_IO);
+    assert_int_equal(hone_draft_end(&draft, 8), HONE_OK);
+    hone_draft_clear(&draft);
+    assert_int_equal(hone_file_read(at("drafted"), 99, &data, &size), HONE_OK);
+    assert_string_equal(data, "abcdefgh");
+    hone_free(data);
+    assert_int_equal(hone_draft_begin(at("drafted"), &draft), HONE_OK);
+    put(&draft, 0, "never seen");
+    hone_draft_clear(&draft);
+    unlink(at("drafted"));
+    check_folder("a empty link target ");        // of the tests before; no temporary is left
+    assert_int_equal(hone_draft_begin("/dev/full", &draft), HONE_OK);
+    assert_int_equal(hone_draft_put(&draft, 0, "x", 1), HONE_AGAIN);
+    hone_draft_clear(&draft);
+}
+
+static void a_draft_moves_what_was_put(void **state)
+{
+    static const int64_t moves[] = {-70000, 70000, 4096, 3 << 20};
+    const size_t n = (5 << 20) + 12345;
+    uint8_t *bytes = hone_alloc(n);
+    for (size_t k = 0; k < n; k++) bytes[k] = (uint8_t)(k * 2654435761u >> 13);
+    (void)state;
+    for (size_t m = 0; m < sizeof moves / sizeof *moves; m++) {
+        hone_draft draft;
+        hone_map map;
+        uint64_t from = 100000, to = (uint64_t)((int64_t)from + moves[m]);
+        assert_int_equal(hone_draft_begin(at("moved"), &draft), HONE_OK);
+        assert_int_equal(hone_draft_put(&draft, from, bytes, n), HONE_OK);
+        assert_int_equal(hone_draft_move(&draft, from, to, n), HONE_OK);
+        assert_int_equal(hone_draft_end(&draft, to + n), HONE_OK);
+        hone_draft_clear(&draft);
+        assert_int_equal(hone_map_open(at("moved"), &map), HONE_OK);
+        assert_int_equal(map.size_bytes, to + n);
+        assert_memory_equal(map.data + to, bytes, n);
+        hone_map_close(&map);
+        unlink(at("moved"));
+    }
+    hone_free(bytes);
+}
+
 static void never_waits_for_a_pipe(void **state)
 {
     hone_map map;
@@ -240,6 +295,8 @@ int test_base_file(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_and_reads),
         cmocka_unit_test(a_failed_write_keeps_the_old_file),
+        cmocka_unit_test(a_draft_appears_when_it_ends),
+        cmocka_unit_test(a_draft_moves_what_was_put),
         cmocka_unit_test(never_waits_for_a_pipe),
         cmocka_unit_test(opens_beneath_only),
         cmocka_unit_test(walk_follows_no_link),
