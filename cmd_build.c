@@ -292,77 +292,108 @@ static hone_status check_snapshot(const request *asked, hone_store *store)
                      hone_store_path(store), digits, asked->snapshot);
 }
 
-static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_text *missing, hone_plan **plan)
+static hone_status write_weights(void *user, const hone_plan *plan)
+{
+    return hone_plan_draft_begin(user, plan);
+}
+
+static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_plan_draft *draft, hone_text *missing, hone_plan **plan)
 {
     char spelling[256], toolchain[512], name[256];
-    hone_build_options build_options = {0};
+    hone_build_options build_options = {.user = draft};
     hone_status status = settle(asked, store, spelling, toolchain, &build_options);
     if (status != HONE_OK) return status;
+    if (!asked->json && hone_plan_draft_begins(draft)) build_options.drafted = write_weights;      // say_json digests them
     hone_store_begin_read(store);
     status = check_snapshot(asked, store);
     if (status == HONE_OK)
         status = hone_build(graph, store, &build_options, hone_cmd_network_name(asked->model, name), missing, plan);
     hone_store_end_read(store);
-    if (status == HONE_MISS && missing->size) (void)hone_cmd_print(missing);
     return status;
 }
 
-typedef struct opening {
-    const hone_layers *layers;
-    hone_store *store;
-} opening;
+// The database is looked through beside all the rest; until that is over, nothing that was read of it is told, and no plan lies in its place.
+typedef struct look {
+    hone_task task;
+    bool is_begun;
+} look;
 
-static hone_status open_store(void *user)
+static hone_status look_through(void *user) { return hone_store_look_through(user); }
+
+static hone_status read_both(request *asked, look *beside, hone_store **store, hone_graph **graph)
 {
-    opening *o = user;
-    return hone_store_open_layers(o->layers, HONE_STORE_READ, &o->store);
+    hone_status status;
+    asked->layers.unchecked = true;
+    if (!asked->hub.url) {
+        HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, store));
+        hone_task_start(&beside->task, look_through, *store);
+        beside->is_begun = true;
+    }
+    HONE_TRY(hone_cmd_import(asked->model, asked->network.shapes, graph));
+    if (asked->hub.url) status = open_hub(asked, *graph, store);      // it is asked about a network that has been read
+out:
+    return status;
 }
 
-// The database is opened, and checked whole, beside the reading of the network. A hub is asked about a network that has been read.
-static hone_status read_both(request *asked, hone_store **store, hone_graph **graph)
+// What a damaged database let go wrong is not worth telling.
+static hone_status end_look(look *beside, hone_status status)
 {
-    if (asked->hub.url) {
-        hone_status status = hone_cmd_import(asked->model, asked->network.shapes, graph);
-        return status == HONE_OK ? open_hub(asked, *graph, store) : status;
-    }
-    hone_task task;
-    opening o = {.layers = &asked->layers};
-    hone_task_start(&task, open_store, &o);
-    hone_status imported = hone_cmd_import(asked->model, asked->network.shapes, graph);
-    char *why = imported == HONE_OK ? NULL : hone_strdup(hone_error_text());
-    hone_status opened = hone_task_wait(&task);
-    *store = o.store;
-    if (opened == HONE_OK && imported != HONE_OK) hone_fail(imported, "%s", why ? why : "out of memory");
+    if (!beside->is_begun) return status;
+    char *why = status == HONE_OK ? NULL : hone_strdup(hone_error_text());
+    hone_status looked = hone_task_wait(&beside->task);
+    if (looked == HONE_OK && status != HONE_OK) hone_fail(status, "%s", why ? why : "out of memory");
     hone_free(why);
-    return opened != HONE_OK ? opened : imported;
+    return looked != HONE_OK ? looked : status;
+}
+
+typedef struct product {
+    hone_store *store;
+    hone_graph *graph;
+    hone_plan_draft *draft;
+    hone_plan *plan;
+    hone_text missing, libraries;
+} product;
+
+static hone_status make(request *asked, look *beside, product *p)
+{
+    hone_status status;
+    HONE_TRY(read_both(asked, beside, &p->store, &p->graph));
+    HONE_TRY(hone_plan_draft_new(asked->output, &p->draft));
+    HONE_TRY(build(asked, p->store, p->graph, p->draft, &p->missing, &p->plan));
+    hone_plan_libraries(p->plan, &p->libraries);
+    status = hone_text_status(&p->libraries);
+out:
+    return status;
+}
+
+static void product_clear(product *p)
+{
+    hone_text_clear(&p->missing);
+    hone_text_clear(&p->libraries);
+    hone_plan_draft_free(p->draft);
+    hone_plan_free(p->plan);
+    hone_graph_free(p->graph);
+    hone_store_close(p->store);
 }
 
 static hone_status run(request *asked)
 {
     int64_t start = hone_clock_ns();
-    hone_store *store = NULL;
-    hone_graph *graph = NULL;
-    hone_plan *plan = NULL;
-    hone_text missing, libraries;
-    hone_text_init(&missing);
-    hone_text_init(&libraries);
-    hone_status status;
-    HONE_TRY(read_both(asked, &store, &graph));
-    HONE_TRY(build(asked, store, graph, &missing, &plan));
-    hone_plan_libraries(plan, &libraries);
-    HONE_TRY(hone_text_status(&libraries));
-    HONE_TRY(hone_plan_save(plan, asked->output));
-    outcome o = {.plan = plan, .missing = hone_text_get(&missing), .libraries = hone_text_get(&libraries),
+    look beside = {.is_begun = false};
+    product p = {.store = NULL};
+    hone_text_init(&p.missing);
+    hone_text_init(&p.libraries);
+    hone_status status = end_look(&beside, make(asked, &beside, &p));
+    if (status == HONE_MISS && p.missing.size) (void)hone_cmd_print(&p.missing);
+    if (status != HONE_OK) goto out;
+    HONE_TRY(hone_plan_draft_end(p.draft, p.plan));
+    outcome o = {.plan = p.plan, .missing = hone_text_get(&p.missing), .libraries = hone_text_get(&p.libraries),
                  .seconds = (double)(hone_clock_ns() - start) / 1e9};
-    count(plan, &o);
+    count(p.plan, &o);
     if (asked->json) status = say_json(&o, asked->output);
     else say(&o, asked->output);
 out:
-    hone_text_clear(&missing);
-    hone_text_clear(&libraries);
-    hone_plan_free(plan);
-    hone_graph_free(graph);
-    hone_store_close(store);
+    product_clear(&p);
     return status;
 }
 

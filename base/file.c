@@ -230,13 +230,6 @@ static hone_status write_all(int file, const char *path, const char *data, size_
     return HONE_OK;
 }
 
-static hone_status write_pieces(int file, const char *path, const hone_piece *pieces, size_t n)
-{
-    hone_status status = HONE_OK;
-    for (size_t k = 0; k < n && status == HONE_OK; k++) status = write_all(file, path, pieces[k].data, pieces[k].size_bytes);
-    return status;
-}
-
 static void sync_folder(const char *path)
 {
     char folder[PATH_MAX];
@@ -266,22 +259,16 @@ static hone_status name_temporary(const char *path, char *temporary, size_t capa
     return HONE_OK;
 }
 
-static hone_status write_temporary(const char *temporary, const char *path, const hone_piece *pieces, size_t n, unsigned mode)
+static hone_status create(const char *temporary, const char *path, unsigned mode, int *file)
 {
-    int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
-    if (file < 0) return fail_errno("write", path);
-    hone_status status = write_pieces(file, path, pieces, n);
-    if (status == HONE_OK && fsync(file)) status = fail_errno("sync", path);
-    if (close(file) && status == HONE_OK) status = fail_errno("write", path);
-    return status;
+    *file = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    return *file < 0 ? fail_errno("write", path) : HONE_OK;
 }
 
-static hone_status write_device(const char *path, const hone_piece *pieces, size_t n)
+static hone_status sync_and_close(int file, const char *path)
 {
-    int file = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
-    if (file < 0) return fail_errno("write", path);
-    hone_status status = write_pieces(file, path, pieces, n);
-    close(file);
+    hone_status status = fsync(file) ? fail_errno("sync", path) : HONE_OK;
+    if (close(file) && status == HONE_OK) status = fail_errno("write", path);
     return status;
 }
 
@@ -292,26 +279,94 @@ hone_status hone_file_write(const char *path, const void *data, size_t size_byte
 
 hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, size_t n)
 {
-    char target[PATH_MAX], temporary[PATH_MAX + 128];
-    struct stat facts;
-    // A link stays a link, and a device such as /dev/null must not be replaced by a file.
-    if (stat(path, &facts) == 0) {
-        if (S_ISDIR(facts.st_mode)) return hone_fail(HONE_IO, "cannot write %s: it is a folder", path);
-        if (!S_ISREG(facts.st_mode)) return write_device(path, pieces, n);
-        if (!realpath(path, target)) return fail_errno("resolve", path);
-    } else if (snprintf(target, sizeof target, "%s", path) >= (int)sizeof target) {
-        return hone_fail(HONE_USAGE, "the path %s is too long", path);
-    }
+    hone_draft draft;
+    uint64_t at = 0;
+    hone_status status = hone_draft_begin(path, &draft);
+    for (size_t k = 0; k < n && status == HONE_OK; at += pieces[k++].size_bytes)
+        status = hone_draft_put(&draft, at, pieces[k].data, pieces[k].size_bytes);
+    if (status == HONE_OK) status = hone_draft_end(&draft, at);
+    hone_draft_clear(&draft);
+    return status;
+}
+
+static hone_status begin_file(const char *target, hone_draft *draft)
+{
+    char temporary[PATH_MAX + 128];
     hone_status status = name_temporary(target, temporary, sizeof temporary);
     if (status != HONE_OK) return status;
-    status = write_temporary(temporary, path, pieces, n, 0666);
-    if (status == HONE_OK && rename(temporary, target)) status = fail_errno("write", path);
-    if (status != HONE_OK) {
-        unlink(temporary);
-        return status;
-    }
-    sync_folder(target);
+    draft->target = hone_strdup(target);
+    draft->temporary = hone_strdup(temporary);
+    return draft->target && draft->temporary ? create(temporary, target, 0666, &draft->file) : HONE_NO_MEMORY;
+}
+
+hone_status hone_draft_begin(const char *path, hone_draft *draft)
+{
+    char target[PATH_MAX];
+    struct stat facts;
+    *draft = (hone_draft){.file = -1};
+    if (stat(path, &facts)) return begin_file(path, draft);
+    if (S_ISDIR(facts.st_mode)) return hone_fail(HONE_IO, "cannot write %s: it is a folder", path);
+    // A link stays a link, and a device such as /dev/null must not be replaced by a file.
+    if (S_ISREG(facts.st_mode)) return realpath(path, target) ? begin_file(target, draft) : fail_errno("resolve", path);
+    draft->is_device = true;
+    draft->target = hone_strdup(path);
+    if (!draft->target) return HONE_NO_MEMORY;
+    draft->file = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    return draft->file < 0 ? fail_errno("write", path) : HONE_OK;
+}
+
+enum { WORTH_BEGINNING_BYTES = 8 << 20 };
+
+// The disk begins with what was put in a row while the rest is still being made; hone_draft_end waits for all of it.
+static void begin_disk(hone_draft *draft, uint64_t offset, size_t size_bytes)
+{
+    if (offset != draft->row_end) draft->row = offset;
+    draft->row_end = offset + size_bytes;
+    if (draft->row_end - draft->row < WORTH_BEGINNING_BYTES) return;
+    (void)sync_file_range(draft->file, (off_t)draft->row, (off_t)(draft->row_end - draft->row), SYNC_FILE_RANGE_WRITE);
+    draft->row = draft->row_end;
+}
+
+hone_status hone_draft_put(hone_draft *draft, uint64_t offset, const void *data, size_t size_bytes)
+{
+    if (!draft->is_device && lseek(draft->file, (off_t)offset, SEEK_SET) < 0) return fail_errno("write", draft->target);
+    hone_status status = write_all(draft->file, draft->target, data, size_bytes);
+    if (!draft->is_device && status == HONE_OK) begin_disk(draft, offset, size_bytes);
+    return status;
+}
+
+hone_status hone_draft_end(hone_draft *draft, uint64_t size_bytes)
+{
+    if (draft->is_device) return HONE_OK;
+    hone_status status = ftruncate(draft->file, (off_t)size_bytes) ? fail_errno("write", draft->target) : HONE_OK;
+    hone_status synced = sync_and_close(draft->file, draft->target);
+    draft->file = -1;
+    if (status == HONE_OK) status = synced;
+    if (status == HONE_OK && rename(draft->temporary, draft->target)) status = fail_errno("write", draft->target);
+    if (status != HONE_OK) return status;
+    hone_free(draft->temporary);
+    draft->temporary = NULL;
+    sync_folder(draft->target);
     return HONE_OK;
+}
+
+void hone_draft_clear(hone_draft *draft)
+{
+    if (draft->file >= 0) close(draft->file);
+    if (draft->temporary) unlink(draft->temporary);
+    hone_free(draft->temporary);
+    hone_free(draft->target);
+    *draft = (hone_draft){.file = -1};
+}
+
+static hone_status write_temporary(const char *temporary, const char *path, const void *data, size_t size_bytes, unsigned mode)
+{
+    int file;
+    hone_status status = create(temporary, path, mode, &file);
+    if (status != HONE_OK) return status;
+    status = write_all(file, path, data, size_bytes);
+    hone_status synced = sync_and_close(file, path);
+    return status == HONE_OK ? synced : status;
 }
 
 // A link is made or refused as a whole, where renaming would replace.
@@ -321,7 +376,7 @@ hone_status hone_file_make(const char *path, const void *data, size_t size_bytes
     *made = false;
     hone_status status = name_temporary(path, temporary, sizeof temporary);
     if (status != HONE_OK) return status;
-    status = write_temporary(temporary, path, &(hone_piece){data, size_bytes}, 1, mode);
+    status = write_temporary(temporary, path, data, size_bytes, mode);
     if (status == HONE_OK) *made = !link(temporary, path);
     if (status == HONE_OK && !*made && errno != EEXIST) status = fail_errno("make", path);
     unlink(temporary);

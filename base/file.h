@@ -32,6 +32,20 @@ typedef struct hone_piece {
 
 hone_status hone_file_write_pieces(const char *path, const hone_piece *pieces, size_t n);       // one behind the other
 
+// The same for a file that is begun before all of it is known: pieces are put at any offset, in any order. Nothing lies under its name before
+// hone_draft_end, and then all of it. A device or pipe gets the pieces as they are put.
+typedef struct hone_draft {
+    char *target, *temporary;
+    int file;
+    bool is_device;
+    uint64_t row, row_end;    // put one behind the other, and not yet on its way to the disk
+} hone_draft;
+
+hone_status hone_draft_begin(const char *path, hone_draft *draft);
+hone_status hone_draft_put(hone_draft *draft, uint64_t offset, const void *data, size_t size_bytes);
+hone_status hone_draft_end(hone_draft *draft, uint64_t size_bytes);      // what lies behind size_bytes is cut off
+void hone_draft_clear(hone_draft *draft);                                // leaves nothing of a draft that was not ended
+
 // Writes a new file whole, never over one that is there (then *made is false); mode 0600 for what only its owner may read.
 hone_status hone_file_make(const char *path, const void *data, size_t size_bytes, unsigned mode, bool *made);
 

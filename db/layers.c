@@ -32,13 +32,18 @@ static hone_status find_own(char *path, size_t capacity)
     return HONE_OK;
 }
 
-static hone_status open_own(hone_store_access access, hone_store **store)
+static hone_status open_layer(const char *path, hone_store_access access, bool unchecked, hone_store **store)
+{
+    return unchecked && access == HONE_STORE_READ ? hone_store_open_unchecked(path, store) : hone_store_open(path, access, store);
+}
+
+static hone_status open_own(hone_store_access access, bool unchecked, hone_store **store)
 {
     char path[4096], folder[4096], *slash;
     hone_status status = find_own(path, sizeof path);
     if (status != HONE_OK) return status;
     if (hone_pg_is_address(path)) return hone_store_open(path, access, store);
-    if (access == HONE_STORE_READ) return hone_path_exists(path) ? hone_store_open(path, access, store) : HONE_OK;
+    if (access == HONE_STORE_READ) return hone_path_exists(path) ? open_layer(path, access, unchecked, store) : HONE_OK;
     snprintf(folder, sizeof folder, "%s", path);
     if ((slash = strrchr(folder, '/')) && slash > folder) {
         *slash = 0;
@@ -47,13 +52,13 @@ static hone_status open_own(hone_store_access access, hone_store **store)
     return hone_store_open(path, HONE_STORE_CREATE, store);
 }
 
-static hone_status open_defaults(hone_store_access access, hone_store **store)
+static hone_status open_defaults(hone_store_access access, bool unchecked, hone_store **store)
 {
     hone_store *own = NULL, *bundled = NULL;
     char found[4096];
     hone_status status;
-    HONE_TRY(open_own(access, &own));
-    if (hone_path_shipped("bundled.db", found, sizeof found)) HONE_TRY(hone_store_open_immutable(found, &bundled));
+    HONE_TRY(open_own(access, unchecked, &own));
+    if (hone_path_shipped("bundled.db", found, sizeof found)) HONE_TRY(hone_store_open_immutable(found, unchecked, &bundled));
     if (!own && !bundled) {
         HONE_TRY(hone_store_open_memory("(no database)", &own));
         HONE_TRY(hone_schema_open(own));
@@ -67,13 +72,13 @@ out:
     return status;
 }
 
-static hone_status open_named(const char *name, hone_store_access access, hone_store **store)
+static hone_status open_named(const char *name, hone_store_access access, bool unchecked, hone_store **store)
 {
     char found[4096];
-    if (strcmp(name, "bundled")) return hone_store_open(name, access, store);
+    if (strcmp(name, "bundled")) return open_layer(name, access, unchecked, store);
     if (access != HONE_STORE_READ) return hone_fail(HONE_USAGE, "the bundled database is only read: name another one before it, which is written");
     if (!hone_path_shipped("bundled.db", found, sizeof found)) return hone_fail(HONE_USAGE, "there is no bundled database beside this program (a file of that name is ./bundled)");
-    return hone_store_open_immutable(found, store);
+    return hone_store_open_immutable(found, unchecked, store);
 }
 
 // A file named twice would wait for its own lock.
@@ -93,10 +98,10 @@ hone_status hone_store_open_layers(const hone_layers *layers, hone_store_access 
 {
     hone_store *top = NULL, *under;
     hone_status status;
-    if (!layers->count) return open_defaults(access, store);
-    HONE_TRY(open_named(layers->paths[0], access, &top));
+    if (!layers->count) return open_defaults(access, layers->unchecked, store);
+    HONE_TRY(open_named(layers->paths[0], access, layers->unchecked, &top));
     for (int k = 1; k < layers->count; k++) {
-        HONE_TRY(open_named(layers->paths[k], HONE_STORE_READ, &under));
+        HONE_TRY(open_named(layers->paths[k], HONE_STORE_READ, layers->unchecked, &under));
         HONE_TRY(put_under(top, under));
     }
     *store = top;

@@ -254,7 +254,12 @@ static hone_status connect(hone_store *store, const char *uri, int flags)
     return hone_store_exec(store, "PRAGMA cell_size_check = ON; PRAGMA cache_size = -65536; PRAGMA temp_store = MEMORY");
 }
 
-static hone_status check_whole(hone_store *store)
+#define USUAL_CACHE "PRAGMA cache_size = -65536"
+// A walk over all pages finds none again by keeping them all: a small cache stays in the processor's, and the kernel clears no new memory (a file of
+// 29 MB in 0.12 instead of 0.19 s).
+#define WALK_CACHE "PRAGMA cache_size = -4096"
+
+static hone_status integrity(hone_store *store)
 {
     sqlite3_stmt *statement;
     bool row;
@@ -269,6 +274,16 @@ static hone_status check_whole(hone_store *store)
     return status;
 }
 
+static hone_status check_whole(hone_store *store)
+{
+    hone_status status;
+    HONE_TRY(hone_store_exec(store, WALK_CACHE));
+    HONE_TRY(integrity(store));
+    status = hone_store_exec(store, USUAL_CACHE);
+out:
+    return status;
+}
+
 // A file in WAL mode where nothing may be written: without a log beside it, it is complete as it lies.
 static bool lies_still(const hone_store *store, const glance *seen)
 {
@@ -280,7 +295,7 @@ static bool lies_still(const hone_store *store, const glance *seen)
     return still;
 }
 
-static hone_status open_file(hone_store *store, const glance *seen, bool immutable)
+static hone_status open_file(hone_store *store, const glance *seen, bool immutable, bool unchecked)
 {
     hone_status status;
     hone_text uri;
@@ -293,7 +308,9 @@ static hone_status open_file(hone_store *store, const glance *seen, bool immutab
     HONE_TRY(connect(store, hone_text_get(&uri), flags));
     HONE_TRY(hone_journal_apply(store, seen->wal && !immutable));
     if (immutable) snprintf(store->journal, sizeof store->journal, "immutable");
-    if (seen->sqlite && seen->size_bytes <= CHECKED_WHEN_OPENED_BYTES) HONE_TRY(check_whole(store));
+    store->is_immutable = immutable;
+    store->is_unchecked = unchecked;
+    if (!unchecked && seen->sqlite && seen->size_bytes <= CHECKED_WHEN_OPENED_BYTES) HONE_TRY(check_whole(store));
     HONE_TRY(hone_schema_open(store));
     if (store->access == HONE_STORE_READ) HONE_TRY(hone_store_exec(store, "PRAGMA query_only = ON"));
 out:
@@ -353,7 +370,7 @@ out:
     return status == HONE_DAMAGED ? hone_fail_in(status, "the dump %s", path) : status;
 }
 
-static hone_status open_store(const char *path, hone_store_access access, bool immutable, hone_store **store)
+static hone_status open_store(const char *path, hone_store_access access, bool immutable, bool unchecked, hone_store **store)
 {
     hone_store *made = NULL;
     hone_status status;
@@ -362,7 +379,7 @@ static hone_status open_store(const char *path, hone_store_access access, bool i
     HONE_TRY(check_glance(path, access, &seen));
     if (seen.dump || seen.zipped) return open_dump(path, store);
     HONE_TRY(new_store(path, access, &made));
-    HONE_TRY(open_file(made, &seen, immutable));
+    HONE_TRY(open_file(made, &seen, immutable, unchecked));
     *store = made;
     made = NULL;
 out:
@@ -376,9 +393,9 @@ static hone_status open_with_inbox(const char *path, hone_store_access access, h
     hone_store *writer = NULL;
     hone_status status;
     if (!hone_path_exists(path)) return hone_fail(HONE_USAGE, "there is no database %s, but its inbox %s-inbox: put back the one, or move away the other", path, path);
-    HONE_TRY(open_store(path, HONE_STORE_WRITE, false, &writer));
+    HONE_TRY(open_store(path, HONE_STORE_WRITE, false, false, &writer));
     HONE_TRY(hone_inbox_settle(path, writer));
-    if (access == HONE_STORE_READ) status = open_store(path, access, false, store);
+    if (access == HONE_STORE_READ) status = open_store(path, access, false, false, store);
     else *store = writer, writer = NULL;
 out:
     hone_store_close(writer);
@@ -388,7 +405,24 @@ out:
 hone_status hone_store_open(const char *path, hone_store_access access, hone_store **store)
 {
     if (hone_pg_is_address(path)) return hone_shared_open(path, access, store);
-    return hone_inbox_holds(path) ? open_with_inbox(path, access, store) : open_store(path, access, false, store);
+    return hone_inbox_holds(path) ? open_with_inbox(path, access, store) : open_store(path, access, false, false, store);
+}
+
+hone_status hone_store_open_unchecked(const char *path, hone_store **store)
+{
+    bool plain = !hone_pg_is_address(path) && !hone_inbox_holds(path);
+    return plain ? open_store(path, HONE_STORE_READ, false, true, store) : hone_store_open(path, HONE_STORE_READ, store);
+}
+
+hone_status hone_store_look_through(const hone_store *store)
+{
+    hone_status status = HONE_OK;
+    for (const hone_store *at = store; at && status == HONE_OK; at = at->under) {
+        hone_store *again = NULL;
+        if (at->is_unchecked) status = open_store(at->file, HONE_STORE_READ, at->is_immutable, false, &again);
+        hone_store_close(again);
+    }
+    return status;
 }
 
 // Under the rollback journal each commit of the writer empties a reader's cache, so it need not hold more than some questions' pages.
@@ -397,7 +431,7 @@ hone_status hone_store_open(const char *path, hone_store_access access, hone_sto
 hone_status hone_store_open_again(const hone_store *store, hone_store **reader)
 {
     char *name = hone_strdup(store->path);
-    hone_status status = name ? open_store(store->file, HONE_STORE_READ, false, reader) : HONE_NO_MEMORY;
+    hone_status status = name ? open_store(store->file, HONE_STORE_READ, false, false, reader) : HONE_NO_MEMORY;
     if (status != HONE_OK) return hone_free(name), status;
     hone_free((*reader)->path);
     (*reader)->path = name;
@@ -418,9 +452,9 @@ hone_status hone_store_follow(hone_store *store, bool *changed)
     return status;
 }
 
-hone_status hone_store_open_immutable(const char *path, hone_store **store)
+hone_status hone_store_open_immutable(const char *path, bool unchecked, hone_store **store)
 {
-    return open_store(path, HONE_STORE_READ, true, store);
+    return open_store(path, HONE_STORE_READ, true, unchecked, store);
 }
 
 void hone_store_close(hone_store *store)

@@ -185,7 +185,11 @@ enum { HONE_LAYERS_MAX = 16 };
 typedef struct hone_layers {
     const char *paths[HONE_LAYERS_MAX];      // borrowed
     int count;
+    bool unchecked;                          // to be read now and looked through beside that, by hone_store_look_through
 } hone_layers;
 hone_status hone_store_open_layers(const hone_layers *layers, hone_store_access access, hone_store **store);
+// The look at whole files that was put off: HONE_DAMAGED, and what was read of the store is worth nothing. It uses connections of its own, so that
+// another thread may do it while this one asks; not before opening and not after closing.
+hone_status hone_store_look_through(const hone_store *store);
 
 #endif

@@ -53,6 +53,7 @@ struct hone_store {
     hone_shared *shared;                  // owned: the database in PostgreSQL of which this is a copy, NULL none
     bool settled;                         // hone_trust_settle has been called in this transaction
     int64_t seen;                         // PRAGMA data_version when it was last asked
+    bool is_immutable, is_unchecked;      // hone_store_look_through opens it again, and checks it
     bool stands_for_another;              // a part of a larger database, whose snapshot id it has
     hone_id snapshot;
 };
@@ -70,7 +71,8 @@ hone_status hone_store_begin(hone_store *store);                         // imme
 hone_status hone_store_end(hone_store *store, hone_status status);       // commits when status is HONE_OK, else rolls back
 void hone_store_forget_rows(hone_store *store);                          // when numbers of rows may have changed
 hone_status hone_store_ready(hone_store *store);                         // the caller is the process that opened it
-hone_status hone_store_open_immutable(const char *path, hone_store **store);   // to read a file that nobody writes
+hone_status hone_store_open_immutable(const char *path, bool unchecked, hone_store **store);   // to read a file that nobody writes
+hone_status hone_store_open_unchecked(const char *path, hone_store **store);   // to read, see hone_store_look_through
 hone_status hone_store_open_memory(const char *name, hone_store **store);   // empty, writable, gone when closed
 void hone_store_stand_for(hone_store *store, const hone_id *snapshot);   // it holds what matters here of a database with this snapshot id
 

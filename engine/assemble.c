@@ -60,31 +60,6 @@ static hone_status new_buffer(assembly *a, int value, const hone_tensor *tensor,
     return add_form(a, value, tensor, *slot);
 }
 
-static hone_status find_artifact(assembly *a, const char *key, int *index) {
-    hone_plan *plan = a->plan;
-    for (int k = 0; k < plan->n_artifacts; k++)
-        if (!strcmp(plan->artifacts[k].key, key)) {
-            *index = k;
-            return HONE_OK;
-        }
-    void *data = NULL;
-    size_t size = 0;
-    hone_status status = hone_store_find_artifact(a->costs->store, key, &data, &size);
-    if (status != HONE_OK) return status;
-    if (!data) return hone_fail(HONE_MISS, "the database lacks the compiled kernel %s: tune on the device, or merge a database that has it", key);
-    void *kept = hone_arena_alloc(plan->arena, size);
-    const char *name = hone_arena_strdup(plan->arena, key);
-    if (!kept || !name || hone_grow(&plan->artifacts, (size_t)plan->n_artifacts, &a->artifacts_capacity, sizeof *plan->artifacts, STEPS_MAX))
-        status = HONE_NO_MEMORY;
-    else {
-        memcpy(kept, data, size);
-        plan->artifacts[plan->n_artifacts] = (hone_artifact){name, kept, size};
-        *index = plan->n_artifacts++;
-    }
-    hone_free(data);
-    return status;
-}
-
 // What stands in for a problem that was never measured: the reference.
 static hone_status stand_in(assembly *a, const hone_cost *cost, char text[HONE_TACTIC_TEXT]) {
     if (!hone_names_find(&a->told, cost->problem)) hone_text_printf(a->missing, "%s\n", cost->problem);
@@ -160,9 +135,39 @@ static hone_status pin_evidence(const assembly *a, hone_plan_step *step, const c
     return status;
 }
 
+static hone_status find_artifact(assembly *a, const char *key, int *index) {
+    hone_plan *plan = a->plan;
+    const void *data;
+    size_t size;
+    for (*index = 0; *index < plan->n_artifacts; ++*index)
+        if (!strcmp(plan->artifacts[*index].key, key)) return HONE_OK;
+    hone_status status = hone_costs_artifact(a->costs, key, &data, &size);
+    if (status != HONE_OK) return status;
+    if (!data) return hone_fail(HONE_MISS, "the database lacks the compiled kernel %s: tune on the device, or merge a database that has it", key);
+    void *kept = hone_arena_alloc(plan->arena, size);
+    const char *name = hone_arena_strdup(plan->arena, key);
+    if (!kept || !name || hone_grow(&plan->artifacts, (size_t)plan->n_artifacts, &a->artifacts_capacity, sizeof *plan->artifacts, STEPS_MAX))
+        return HONE_NO_MEMORY;
+    if (size) memcpy(kept, data, size);
+    plan->artifacts[plan->n_artifacts++] = (hone_artifact){name, kept, size};
+    return HONE_OK;
+}
+
+static hone_status take_measured(assembly *a, const hone_problem *problem, hone_plan_step *step, const char **artifact) {
+    const hone_cost *cost;
+    hone_status status = hone_costs_choose(a->costs, problem, &cost);
+    if (status != HONE_OK) return status;
+    step->tactic = hone_arena_strdup(a->plan->arena, cost->tactic);
+    step->evidence = cost->evidence;
+    step->workspace_bytes = cost->workspace_bytes;
+    step->staleness = cost->staleness;
+    *artifact = cost->artifact;
+    return HONE_OK;
+}
+
 // Chooses the step's tactic (database, pin or stand-in) and what comes with it.
 static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_problem *problem, hone_plan_step *step) {
-    const char *pinned = NULL, *artifact = cost->artifact;
+    const char *pinned = NULL, *artifact = "";
     char text[HONE_TACTIC_TEXT];
     hone_status status = find_pin(a, step->name, cost->problem, problem, &pinned);
     if (status != HONE_OK) return status;
@@ -175,10 +180,7 @@ static hone_status choose_tactic(assembly *a, const hone_cost *cost, const hone_
         status = pin_evidence(a, step, &artifact);
         if (status == HONE_OK) status = check_pin_opens(a, step, artifact && *artifact);
     } else if (cost->tactic) {
-        step->tactic = hone_arena_strdup(a->plan->arena, cost->tactic);
-        step->evidence = cost->evidence;
-        step->workspace_bytes = cost->workspace_bytes;
-        step->staleness = cost->staleness;
+        status = take_measured(a, problem, step, &artifact);
     } else {
         status = stand_in(a, cost, text);
         if (status == HONE_OK) step->tactic = hone_arena_strdup(a->plan->arena, text);
@@ -238,10 +240,11 @@ static hone_status weight_slot(assembly *a, int value, const hone_tensor *tensor
     if (hone_grow(&plan->weights, (size_t)plan->n_weights, &a->weights_capacity, sizeof *plan->weights, STEPS_MAX)) return HONE_NO_MEMORY;
     hone_weight *w = &plan->weights[plan->n_weights];
     *w = (hone_weight){.name = hone_arena_strdup(plan->arena, v->name), .tensor = *tensor, .size_bytes = hone_tensor_size(tensor)};
-    if (!w->name) return HONE_NO_MEMORY;
-    hone_status status = hone_weight_convert(plan->arena, &v->tensor, v->data, tensor, &w->data);
+    w->recipe = hone_arena_alloc(plan->arena, sizeof *w->recipe);
+    if (!w->name || !w->recipe) return HONE_NO_MEMORY;
+    *w->recipe = (hone_recipe){.from = v->tensor, .to = *tensor, .data = v->data};
     *slot = (hone_slot){HONE_SLOT_WEIGHT, plan->n_weights++};
-    return status == HONE_OK ? add_form(a, value, tensor, *slot) : status;
+    return add_form(a, value, tensor, *slot);
 }
 
 // The slot of a value in a format, made if need be: weights are converted now, activations by a step.
@@ -394,13 +397,6 @@ static hone_status settle_all(hone_plan *plan) {
     return a != HONE_OK ? a : b != HONE_OK ? b : c != HONE_OK ? c : d;
 }
 
-static size_t constant_bytes(const hone_graph *graph) {
-    size_t sum = 0;
-    for (int v = 0; v < graph->n_values; v++)
-        if (graph->values[v].data) sum += hone_tensor_size(&graph->values[v].tensor);
-    return sum;
-}
-
 hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan) {
     hone_status status = HONE_NO_MEMORY;
     assembly *a = hone_calloc(1, sizeof *a);
@@ -412,7 +408,6 @@ hone_status hone_assemble(const hone_view *view, const hone_partition *partition
     a->forms = hone_calloc((size_t)view->graph->n_values + 1, sizeof *a->forms);
     a->pinned = hone_calloc((size_t)costs->options->n_pins + 1, sizeof *a->pinned);
     if (!a->forms || !a->pinned) goto out;
-    if (hone_arena_reserve(plan->arena, constant_bytes(view->graph))) goto out;
     HONE_TRY(add_inputs(a));
     for (int k = 0; k < partition->n; k++) HONE_TRY(add_choice(a, &partition->choices[k]));
     HONE_TRY(add_outputs(a));
@@ -425,4 +420,23 @@ out:
     hone_free(a);
     hone_status settled = settle_all(plan);
     return status != HONE_OK ? status : settled;
+}
+
+// ---- weights
+
+hone_status hone_assemble_weights(hone_plan *plan) {
+    size_t sum = 0;
+    for (int k = 0; k < plan->n_weights; k++) sum += plan->weights[k].size_bytes + 2 * 64;      // the arena aligns
+    if (hone_arena_reserve(plan->arena, sum)) return HONE_NO_MEMORY;
+    for (int k = 0; k < plan->n_weights; k++) {
+        hone_weight *w = &plan->weights[k];
+        hone_status status = hone_weight_make(plan->arena, w->recipe);
+        if (status != HONE_OK) return status;
+        w->data = w->recipe->made;
+    }
+    return HONE_OK;
+}
+
+void hone_assemble_forget(hone_plan *plan) {
+    for (int k = 0; k < plan->n_weights; k++) plan->weights[k].recipe = NULL;
 }

@@ -4,10 +4,12 @@
 #define HONE_ENGINE_ASSEMBLE_PRIV_H
 
 #include "engine/partition_priv.h"
-#include "engine/plan.h"
+#include "engine/plan_priv.h"
 
-// Fills plan->steps, buffers, weights, ports; missing gets the spelling of every step without a measurement.
+// Fills plan->steps, buffers, weights but for their bytes, ports and compiled kernels; missing gets the spelling of every step without a measurement.
 hone_status hone_assemble(const hone_view *view, const hone_partition *partition, hone_costs *costs, hone_text *missing, hone_plan *plan);
+hone_status hone_assemble_weights(hone_plan *plan);      // the bytes, by the recipes
+void hone_assemble_forget(hone_plan *plan);              // recipes, which point into the network
 
 // Gives every step a lane of at most `lanes` and the waits that order it after what it reads.
 hone_status hone_lanes_assign(hone_plan *plan, int lanes);
@@ -19,7 +21,6 @@ int hone_plan_root(const hone_plan *plan, int buffer);
 // before[i] has bit j when step j is done before step i begins, as bytes of n_steps * words; caller frees.
 hone_status hone_plan_order(const hone_plan *plan, uint64_t **before, int *words);
 
-// A constant in another element type and layout; data in the arena.
-hone_status hone_weight_convert(hone_arena *arena, const hone_tensor *from, const void *data, const hone_tensor *to, const void **out);
+hone_status hone_weight_make(hone_arena *arena, hone_recipe *recipe);      // recipe->made, in the arena
 
 #endif

@@ -261,6 +261,27 @@ static void prospect_clear(prospect *p) {
     hone_view_free(p->view);
 }
 
+static int count_lines(const char *text) {
+    int n = 0;
+    for (; *text; text++) n += *text == '\n';
+    return n;
+}
+
+// The recipes rest on the form that was chosen, which goes when it is planned.
+static hone_status give_weights(const hone_build_options *options, hone_plan *plan) {
+    hone_status status = options->drafted ? options->drafted(options->user, plan) : hone_assemble_weights(plan);
+    hone_assemble_forget(plan);
+    return status;
+}
+
+static hone_status check_missing(const hone_build_options *options, const hone_plan *plan, const hone_text *missing) {
+    hone_status status = hone_text_status(missing);
+    if (status != HONE_OK || !options->strict || !missing->size) return status;
+    return hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s%s%s: tune the list above with `hone tune -`",
+                     count_lines(hone_text_get(missing)), plan->network, options->device, options->without ? ", without " : "",
+                     options->without ? options->without : "");
+}
+
 static hone_status plan_network(const hone_graph *graph, hone_costs *costs, const hone_build_options *options, hone_text *missing, hone_plan *plan) {
     forms f;
     prospect prospects[FORMS_MAX] = {{.view = NULL}};
@@ -275,17 +296,13 @@ static hone_status plan_network(const hone_graph *graph, hone_costs *costs, cons
     plan->predicted_ns = prospects[best].partition.ns;
     HONE_TRY(hone_assemble(prospects[best].view, &prospects[best].partition, costs, missing, plan));
     HONE_TRY(hone_lanes_assign(plan, options->lanes));
-    status = hone_memory_plan(plan);
+    HONE_TRY(check_missing(options, plan, missing));
+    HONE_TRY(hone_memory_plan(plan));
+    status = give_weights(options, plan);
 out:
     for (int k = 0; k < FORMS_MAX; k++) prospect_clear(&prospects[k]);
     forms_clear(&f);
     return status;
-}
-
-static int count_lines(const char *text) {
-    int n = 0;
-    for (; *text; text++) n += *text == '\n';
-    return n;
 }
 
 hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_build_options *given, const char *network_name,
@@ -311,14 +328,7 @@ hone_status hone_build(const hone_graph *graph, hone_store *store, const hone_bu
     if (!was_retimed) *costs.mode = 0;         // spares a second question for each problem
     HONE_TRY(head(&options, store, network_name, plan));
     HONE_TRY(plan_network(graph, &costs, &options, missing, plan));
-    plan->network_digest = *hone_graph_digest(graph);
-    HONE_TRY(hone_text_status(missing));
-    if (options.strict && missing->size > 0) {
-        status = hone_fail(HONE_MISS, "the database lacks %d problems of %s on %s%s%s: tune the list above with `hone tune -`",
-                           count_lines(hone_text_get(missing)), network_name, options.device, options.without ? ", without " : "",
-                           options.without ? options.without : "");
-        goto out;
-    }
+    plan->network_digest = *hone_graph_digest(graph);      // of all weights: it is waited for last
     *out = plan;
     plan = NULL;
 out:

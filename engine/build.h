@@ -41,6 +41,10 @@ typedef struct hone_build_options {
     const hone_pin *pins;
     int n_pins;
     const char *without;           // "nvrtc,cudnn": libraries that the plan may not open when it runs; NULL: it may open all
+    // Takes the weights (hone_plan_draft_begin), which the plan then lacks, when all but the network's digest is known, for which all weights are
+    // hashed meanwhile. NULL: the plan keeps them.
+    hone_status (*drafted)(void *user, const hone_plan *plan);
+    void *user;
 } hone_build_options;
 
 // Every problem that the rules propose for a graph, as a sorted, unique work list (spellings, each once), with how often a

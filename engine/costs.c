@@ -52,16 +52,49 @@ bool hone_costs_allow(const hone_costs *costs, const hone_tactic *tactic, bool i
     return !without || !hone_opens_any(hone_tactic_opens(tactic, is_compiled), without);
 }
 
+typedef struct hone_kept_artifact {
+    const char *key;
+    const void *data;              // NULL: the database lacks it
+    size_t size_bytes;
+    struct hone_kept_artifact *next;
+} kept_artifact;
+
+static hone_status keep_artifact(hone_costs *costs, const char *key, kept_artifact **kept) {
+    void *data = NULL;
+    size_t size = 0;
+    kept_artifact *made = hone_arena_alloc(costs->arena, sizeof *made);
+    hone_status status = made ? hone_store_find_artifact(costs->store, key, &data, &size) : HONE_NO_MEMORY;
+    if (status != HONE_OK) return status;
+    void *copy = data ? hone_arena_alloc_raw(costs->arena, size) : NULL;
+    if (copy && size) memcpy(copy, data, size);
+    const char *name = hone_arena_strdup(costs->arena, key);
+    status = !name || (data && !copy) ? HONE_NO_MEMORY : HONE_OK;
+    hone_free(data);
+    if (status != HONE_OK) return status;
+    *made = (kept_artifact){name, copy, size, costs->artifacts};
+    *kept = costs->artifacts = made;
+    return HONE_OK;
+}
+
+hone_status hone_costs_artifact(hone_costs *costs, const char *key, const void **data, size_t *size_bytes) {
+    kept_artifact *at = costs->artifacts;
+    while (at && strcmp(at->key, key)) at = at->next;
+    hone_status status = at ? HONE_OK : keep_artifact(costs, key, &at);
+    if (status != HONE_OK) return status;
+    *data = at->data;
+    *size_bytes = at->size_bytes;
+    return HONE_OK;
+}
+
 // --pin is applied when steps are made, since it names layers; here a tactic only has to fit the options.
-static bool acceptable(const hone_costs *costs, const hone_problem *problem, const hone_ranked *ranked) {
+static bool acceptable(hone_costs *costs, const hone_problem *problem, const hone_ranked *ranked) {
     hone_tactic tactic;
-    void *artifact = NULL;
+    const void *artifact;
     size_t size;
     bool is_compiled = ranked->artifact && *ranked->artifact;
     if (hone_tactic_parse(ranked->tactic, &tactic) != HONE_OK || !hone_costs_allow(costs, &tactic, is_compiled)) return false;
     if (is_compiled) {       // compiled code that the database lacks cannot be made without a compiler
-        if (hone_store_find_artifact(costs->store, ranked->artifact, &artifact, &size) != HONE_OK || !artifact) return false;
-        hone_free(artifact);
+        if (hone_costs_artifact(costs, ranked->artifact, &artifact, &size) != HONE_OK || !artifact) return false;
     }
     if (costs->options->workspace_limit_bytes >= 0 && ranked->workspace_bytes > costs->options->workspace_limit_bytes) return false;
     return hone_tactic_check(&tactic, problem, &costs->target) == HONE_OK;
@@ -117,10 +150,10 @@ static hone_status ask(hone_costs *costs, const hone_problem *problem, hone_cost
         if (status != HONE_OK) break;
     }
     hone_free(ranked);
-    return status == HONE_OK && cost->tactic && *costs->mode ? ask_network(costs, problem, cost) : status;
+    return status;
 }
 
-hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **out) {
+static hone_status get(hone_costs *costs, const hone_problem *problem, hone_cost **out) {
     hone_text text;
     hone_text_init(&text);
     hone_problem_print(problem, &text);
@@ -142,4 +175,27 @@ hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const
 out:
     hone_text_clear(&text);
     return status;
+}
+
+hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **out) {
+    hone_cost *cost;
+    hone_status status = get(costs, problem, &cost);
+    if (status == HONE_OK) *out = cost;
+    return status;
+}
+
+hone_status hone_costs_choose(hone_costs *costs, const hone_problem *problem, const hone_cost **out) {
+    hone_cost *cost, *inside;
+    hone_status status = get(costs, problem, &cost);
+    if (status != HONE_OK) return status;
+    *out = cost;
+    if (!cost->tactic || !*costs->mode) return HONE_OK;
+    if (!cost->inside) {
+        if (!(inside = hone_arena_alloc(costs->arena, sizeof *inside))) return HONE_NO_MEMORY;
+        *inside = *cost;
+        if ((status = ask_network(costs, problem, inside)) != HONE_OK) return status;
+        cost->inside = inside;
+    }
+    *out = cost->inside;
+    return HONE_OK;
 }

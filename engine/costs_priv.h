@@ -17,6 +17,7 @@ typedef struct hone_cost {
     int staleness;
     const char *artifact;          // key, "" if none
     struct hone_cost *next;        // hash chain
+    struct hone_cost *inside;      // the choice by what was measured inside the network; NULL: not asked for yet
 } hone_cost;
 
 typedef struct hone_costs {
@@ -28,6 +29,7 @@ typedef struct hone_costs {
     double gap_ns;                 // between two steps of a captured plan
     hone_cost **buckets;
     size_t n_buckets;
+    struct hone_kept_artifact *artifacts;      // asked of the database once
 } hone_costs;
 
 hone_status hone_costs_init(hone_costs *costs, hone_arena *arena, hone_store *store, const hone_build_options *options);
@@ -36,5 +38,9 @@ void hone_costs_clear(hone_costs *costs);
 bool hone_costs_allow(const hone_costs *costs, const hone_tactic *tactic, bool is_compiled);
 // The entry of a problem; asked of the database once. Never NULL on success.
 hone_status hone_costs_get(hone_costs *costs, const hone_problem *problem, const hone_cost **cost);
+// The same with the tactic that costs->mode speaks for. It tells of tactics alone: time and, with it, the partition stay those of single launches.
+hone_status hone_costs_choose(hone_costs *costs, const hone_problem *problem, const hone_cost **cost);
+// *data NULL when absent. It lives in the arena.
+hone_status hone_costs_artifact(hone_costs *costs, const char *key, const void **data, size_t *size_bytes);
 
 #endif

@@ -15,11 +15,6 @@ void hone_plan_free(hone_plan *plan)
     hone_free(plan);
 }
 
-hone_status hone_plan_save(const hone_plan *plan, const char *path)
-{
-    return hone_plan_write(plan, path);
-}
-
 hone_status hone_plan_read(const uint8_t *data, size_t size_bytes, hone_plan **plan)
 {
     hone_status status = HONE_NO_MEMORY;

@@ -17,11 +17,14 @@ typedef struct hone_slot {             // where a step finds an operand
     int index;                         // of plan->weights or plan->buffers
 } hone_slot;
 
+typedef struct hone_recipe hone_recipe;
+
 typedef struct hone_weight {
     const char *name;
     hone_tensor tensor;                // element type and layout as the step wants it
-    const void *data;                  // in the arena or the mapped file
+    const void *data;                  // in the arena or the mapped file; NULL where a draft has written it
     size_t size_bytes;
+    hone_recipe *recipe;               // while the plan is made: what data will be made of; NULL afterwards
 } hone_weight;
 
 typedef struct hone_buffer {           // an activation; buffers whose lifetimes do not overlap share bytes
@@ -90,10 +93,19 @@ typedef struct hone_plan {
 } hone_plan;
 
 void hone_plan_free(hone_plan *plan);                                  // NULL is legal
-hone_status hone_plan_save(const hone_plan *plan, const char *path);   // atomic; deterministic bytes
+hone_status hone_plan_save(const hone_plan *plan, const char *path);   // atomic, with no copy in between; deterministic bytes
 hone_status hone_plan_load(const char *path, hone_plan **plan);        // HONE_DAMAGED; checks everything that needs no device
 hone_status hone_plan_check(const hone_plan *plan);                    // slots, waits, lanes, no two live buffers overlap, spellings parse
 void hone_plan_libraries(const hone_plan *plan, hone_text *list);       // "cublaslt,cudnn": what it may open when it runs. Appends
 void hone_plan_digest(const hone_plan *plan, hone_id *id);
+
+// The same in two parts, for a plan that lacks its network's digest still: weights as soon as all else is known, converted piece by piece on their way
+// into the file, the rest at the end. Nothing lies at `path` before the end.
+typedef struct hone_plan_draft hone_plan_draft;
+hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft);
+bool hone_plan_draft_begins(const hone_plan_draft *draft);                            // a pipe takes all in the order of the file: not so
+hone_status hone_plan_draft_begin(hone_plan_draft *draft, const hone_plan *plan);     // may be left out
+hone_status hone_plan_draft_end(hone_plan_draft *draft, const hone_plan *plan);
+void hone_plan_draft_free(hone_plan_draft *draft);                                    // NULL is legal
 
 #endif

@@ -121,6 +121,8 @@ static char *append(char *to, const void *from, size_t size)
     return to + size;
 }
 
+enum { HEAD_PIECES = 2 };         // of a layout; weights and kernels follow
+
 typedef struct layout {
     hone_text header;
     uint64_t header_bytes;        // little-endian, as it stands in the file
@@ -163,13 +165,82 @@ hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_byte
     return status;
 }
 
-hone_status hone_plan_write(const hone_plan *plan, const char *path)
+// ---- writing a plan whose network's digest is still being made
+
+struct hone_plan_draft {
+    hone_draft file;
+    uint64_t at;                   // what is put next comes here
+    uint64_t weights_at;           // where they were put; 0: nowhere yet
+};
+
+static hone_status put(void *user, const void *bytes, size_t size_bytes)
+{
+    hone_plan_draft *draft = user;
+    hone_status status = hone_draft_put(&draft->file, draft->at, bytes, size_bytes);
+    draft->at += size_bytes;
+    return status;
+}
+
+hone_status hone_plan_draft_new(const char *path, hone_plan_draft **draft)
+{
+    hone_plan_draft *made = hone_calloc(1, sizeof *made);
+    hone_status status = made ? hone_draft_begin(path, &made->file) : HONE_NO_MEMORY;
+    if (status == HONE_OK) *draft = made;
+    else hone_plan_draft_free(made);
+    return status;
+}
+
+bool hone_plan_draft_begins(const hone_plan_draft *draft) { return !draft->file.is_device; }
+
+hone_status hone_plan_draft_begin(hone_plan_draft *draft, const hone_plan *plan)
 {
     layout l = {0};
     size_t size;
-    hone_status status = lay_out(plan, &l, &size);
-    if (status == HONE_OK) status = hone_file_write_pieces(path, l.pieces, l.n);
+    hone_status status;
+    HONE_TRY(lay_out(plan, &l, &size));
+    draft->at = draft->weights_at = 8 + l.header.size;
+    for (int k = 0; k < plan->n_weights; k++) {
+        const hone_weight *w = &plan->weights[k];
+        HONE_TRY(w->recipe ? hone_weight_stream(w->recipe, put, draft) : put(draft, w->data, w->size_bytes));
+    }
+out:
     layout_clear(&l);
+    return status;
+}
+
+hone_status hone_plan_draft_end(hone_plan_draft *draft, const hone_plan *plan)
+{
+    layout l = {0};
+    size_t size;
+    hone_status status;
+    HONE_TRY(lay_out(plan, &l, &size));
+    uint64_t weights_at = 8 + l.header.size;
+    bool lie_there = draft->weights_at > 0;
+    HONE_ASSERT(!lie_there || draft->weights_at == weights_at);       // a digest is as long whatever it is of
+    draft->at = 0;
+    for (size_t k = 0; k < l.n; k++) {
+        bool is_weight = k >= HEAD_PIECES && k < HEAD_PIECES + (size_t)plan->n_weights;
+        if (is_weight && lie_there) draft->at += l.pieces[k].size_bytes;
+        else HONE_TRY(put(draft, l.pieces[k].data, l.pieces[k].size_bytes));
+    }
+    status = hone_draft_end(&draft->file, size);
+out:
+    layout_clear(&l);
+    return status;
+}
+
+void hone_plan_draft_free(hone_plan_draft *draft)
+{
+    if (draft) hone_draft_clear(&draft->file);
+    hone_free(draft);
+}
+
+hone_status hone_plan_save(const hone_plan *plan, const char *path)
+{
+    hone_plan_draft *draft = NULL;
+    hone_status status = hone_plan_draft_new(path, &draft);
+    if (status == HONE_OK) status = hone_plan_draft_end(draft, plan);
+    hone_plan_draft_free(draft);
     return status;
 }
 

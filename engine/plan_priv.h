@@ -14,6 +14,16 @@ enum {      // ceilings, so that a damaged file cannot ask for work without end
     HONE_PLAN_LANES_MAX = 16
 };
 
+struct hone_recipe {       // a constant of the network in the element type and layout that steps read
+    hone_tensor from, to;
+    const void *data;
+    const void *made;      // NULL: not yet
+};
+
+// The bytes of a weight, piece by piece, as they are made; no more than a piece is in memory.
+typedef hone_status (*hone_weight_each)(void *user, const void *bytes, size_t size_bytes);
+hone_status hone_weight_stream(const hone_recipe *recipe, hone_weight_each each, void *user);
+
 // All of a plan but the bytes of weights and artifacts. Parse and print are inverse.
 void hone_plan_print(const hone_plan *plan, hone_text *text);
 // text is cut into lines in place and must live as long as the plan, whose strings point into it; arrays go to plan->arena. Weights and
@@ -22,8 +32,6 @@ hone_status hone_plan_parse(char *text, hone_plan *plan);
 
 // The whole file in memory. Caller frees *data with hone_free.
 hone_status hone_plan_pack(const hone_plan *plan, char **data, size_t *size_bytes);
-// The same into a file, with no copy in between: old or new, never torn.
-hone_status hone_plan_write(const hone_plan *plan, const char *path);
 // plan->arena is there; weights will point into data, which outlives the plan. Nothing is checked beyond counts, sizes and form.
 hone_status hone_plan_unpack(const uint8_t *data, size_t size_bytes, hone_plan *plan);
 // The above and hone_plan_check: what hone_plan_load does behind opening the file.

@@ -150,16 +150,22 @@ out:
     return status;
 }
 
+hone_status hone_rewriting_view(hone_rewriting *r, const char *name, const hone_tensor *tensor, const void *data, int *value)
+{
+    *value = hone_graph_add_value(r->graph, name, tensor);
+    if (*value < 0) return HONE_NO_MEMORY;
+    r->graph->values[*value].data = data;
+    return cover_new_values(r);
+}
+
 hone_status hone_rewriting_constant(hone_rewriting *r, const hone_array *array, int *value)
 {
     size_t size = hone_tensor_size(&array->tensor);
     const char *name = hone_arena_printf(r->graph->arena, "%s/constant", r->name);
-    void *data = name ? hone_arena_alloc(r->graph->arena, size + 1) : NULL;
-    *value = data ? hone_graph_add_value(r->graph, name, &array->tensor) : -1;
-    if (*value < 0) return HONE_NO_MEMORY;
+    void *data = name ? hone_arena_alloc_raw(r->graph->arena, size + 1) : NULL;
+    if (!data) return HONE_NO_MEMORY;
     hone_array_pack(array, &array->tensor, data, false, 1);
-    r->graph->values[*value].data = data;
-    return cover_new_values(r);
+    return hone_rewriting_view(r, name, &array->tensor, data, value);
 }
 
 hone_status hone_rewriting_fold(hone_rewriting *r, const char *op, int n_in, const int *in, int *value)

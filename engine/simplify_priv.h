@@ -52,6 +52,8 @@ hone_status hone_rewriting_reshape(hone_rewriting *r, int x, int rank, const int
 hone_status hone_rewriting_transpose(hone_rewriting *r, int x, int rank, const int64_t *perm, int *value);
 hone_status hone_rewriting_slice(hone_rewriting *r, int x, int rank, const int64_t *start, const int64_t *size, const int64_t *step,
                                  int *value);
+// A constant of bytes that are there already, in the graph's arena or of another constant. The name, too, lives as long as the graph.
+hone_status hone_rewriting_view(hone_rewriting *r, const char *name, const hone_tensor *tensor, const void *data, int *value);
 hone_status hone_rewriting_constant(hone_rewriting *r, const hone_array *array, int *value);     // rounded to the array's type
 hone_status hone_rewriting_fold(hone_rewriting *r, const char *op, int n_in, const int *in, int *value);   // of constants, computed now
 

@@ -229,26 +229,22 @@ static bool only_slices_read(const hone_rewriting *r, int value)
     return true;
 }
 
-// Entries start..start+size of the axis of a constant that makes the output's last axis.
+// Entries start..start+size of the axis of a constant that makes the output's last axis; where they lie in a row, no copy is made.
 static hone_status cut_constant(hone_rewriting *r, int value, int axis, int64_t start, int64_t size, int *part)
 {
-    hone_array from = {0}, to = {0};
-    hone_status status = hone_rewriting_array(r, value, &from);
-    if (status != HONE_OK) return status;
-    hone_tensor t = from.tensor;
-    int64_t inner = 1, extent = t.dims[axis];
-    for (int k = axis + 1; k < t.rank; k++) inner *= t.dims[k];
+    hone_tensor t = hone_rewriting_tensor(r, value);
+    const uint8_t *from = r->graph->values[value].data;
+    size_t inner = hone_dtype_size(t.dtype), outer = 1;
+    for (int k = 0; k < axis; k++) outer *= (size_t)t.dims[k];
+    for (int k = axis + 1; k < t.rank; k++) inner *= (size_t)t.dims[k];
+    size_t row = (size_t)t.dims[axis] * inner, cut = (size_t)size * inner;
     t.dims[axis] = size;
-    HONE_TRY(hone_array_init(&to, &t));
-    for (int64_t k = 0, n = hone_tensor_count(&t); k < n; k++) {
-        int64_t outer = k / (size * inner), rest = k % (size * inner);
-        to.f[k] = from.f[outer * extent * inner + start * inner + rest];
-    }
-    HONE_TRY(hone_rewriting_constant(r, &to, part));
-out:
-    hone_array_clear(&from);
-    hone_array_clear(&to);
-    return status;
+    from += (size_t)start * inner;
+    const char *name = hone_arena_printf(r->graph->arena, "%s/constant", r->name);
+    uint8_t *copy = name && outer > 1 ? hone_arena_alloc_raw(r->graph->arena, outer * cut) : NULL;
+    if (!name || (outer > 1 && !copy)) return HONE_NO_MEMORY;
+    for (size_t k = 0; copy && k < outer; k++) memcpy(copy + k * cut, from + k * row, cut);
+    return hone_rewriting_view(r, name, &t, copy ? copy : from, part);
 }
 
 static hone_status split_product(hone_rewriting *r, const hone_node *node, int *value)

@@ -235,6 +235,7 @@ END
     head -c 5000 /dev/zero >damaged.db
     run "$HONE" build tiny.onnx -o p --db damaged.db --device cpu
     [ "$status" -eq 7 ]
+    [ ! -e p ] && ! compgen -G '.hone-*.tmp'
     run "$HONE" build tiny.onnx -o p --device cuda:99
     [ "$status" -eq 8 ]
 }

@@ -102,6 +102,36 @@ static void a_failed_write_keeps_the_old_file(void **state)
     assert_int_equal(facts.st_size, 2);
 }
 
+static void put(hone_draft *draft, uint64_t offset, const char *text)
+{
+    assert_int_equal(hone_draft_put(draft, offset, text, strlen(text)), HONE_OK);
+}
+
+static void a_draft_appears_when_it_ends(void **state)
+{
+    char *data;
+    size_t size;
+    hone_draft draft;
+    (void)state;
+    assert_int_equal(hone_draft_begin(at("drafted"), &draft), HONE_OK);
+    put(&draft, 4, "efgh and what is cut off");
+    put(&draft, 0, "abcd");
+    assert_int_equal(hone_file_read(at("drafted"), 99, &data, &size), HONE_IO);
+    assert_int_equal(hone_draft_end(&draft, 8), HONE_OK);
+    hone_draft_clear(&draft);
+    assert_int_equal(hone_file_read(at("drafted"), 99, &data, &size), HONE_OK);
+    assert_string_equal(data, "abcdefgh");
+    hone_free(data);
+    assert_int_equal(hone_draft_begin(at("drafted"), &draft), HONE_OK);
+    put(&draft, 0, "never seen");
+    hone_draft_clear(&draft);
+    unlink(at("drafted"));
+    check_folder("a empty link target ");        // of the tests before; no temporary is left
+    assert_int_equal(hone_draft_begin("/dev/full", &draft), HONE_OK);
+    assert_int_equal(hone_draft_put(&draft, 0, "x", 1), HONE_AGAIN);
+    hone_draft_clear(&draft);
+}
+
 static void never_waits_for_a_pipe(void **state)
 {
     hone_map map;
@@ -240,6 +270,7 @@ int test_base_file(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_and_reads),
         cmocka_unit_test(a_failed_write_keeps_the_old_file),
+        cmocka_unit_test(a_draft_appears_when_it_ends),
         cmocka_unit_test(never_waits_for_a_pipe),
         cmocka_unit_test(opens_beneath_only),
         cmocka_unit_test(walk_follows_no_link),

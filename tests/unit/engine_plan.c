@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plan files: the same bytes every time, read back whole, and never believed when damaged.
 #include "base/file.h"
-#include "engine/plan_priv.h"
+#include "engine/assemble_priv.h"
 #include "tests/unit/graph_maker.h"
 
 static hone_plan *make_plan(uint64_t seed, int lanes)
@@ -94,6 +94,81 @@ static void files_are_read_back(void **state)
     assert_int_equal(hone_plan_load(path, &loaded), HONE_IO);
     rmdir(folder);
     hone_plan_free(plan);
+}
+
+// Whether the header's size came out as foreseen or not, the file is the one that a plan in memory makes.
+static void drafts_give_the_same_bytes(void **state)
+{
+    (void)state;
+    char folder[256], path[300];
+    unit_folder(folder);
+    snprintf(path, sizeof path, "%s/plan", folder);
+    for (int k = 0; k < 3; k++) {
+        hone_plan *plan = make_plan(5, 1);
+        hone_plan_draft *draft = NULL;
+        char *data, *long_text = hone_arena_alloc(plan->arena, 200000);
+        size_t size;
+        hone_map map;
+        memset(long_text, 'x', 199999);
+        const char *texts[2] = {plan->not_in_precision, long_text};
+        plan->not_in_precision = texts[k == 2];
+        OK(hone_plan_draft_new(path, &draft));
+        assert_true(hone_plan_draft_begins(draft));
+        OK(hone_plan_draft_begin(draft, plan));
+        plan->not_in_precision = texts[k == 1];
+        OK(hone_plan_pack(plan, &data, &size));
+        for (int w = 0; w < plan->n_weights; w++) plan->weights[w].data = NULL;       // the file has them
+        OK(hone_plan_draft_end(draft, plan));
+        hone_plan_draft_free(draft);
+        OK(hone_map_open(path, &map));
+        assert_int_equal(map.size_bytes, size);
+        assert_memory_equal(map.data, data, size);
+        hone_map_close(&map);
+        hone_free(data);
+        hone_plan_free(plan);
+    }
+    unlink(path);
+    rmdir(folder);
+}
+
+typedef struct gathered {
+    uint8_t *bytes;
+    size_t n;
+} gathered;
+
+static hone_status gather(void *user, const void *bytes, size_t size)
+{
+    gathered *g = user;
+    memcpy(g->bytes + g->n, bytes, size);
+    g->n += size;
+    return HONE_OK;
+}
+
+static void weights_are_the_same_in_pieces(void **state)
+{
+    static const hone_tensor shapes[] = {{.rank = 4, .dims = {300, 70, 3, 3}}, {.rank = 4, .dims = {2, 600, 20, 30}}, {.rank = 1, .dims = {300001}},
+                                         {.rank = 2, .dims = {0, 7}}, {.rank = 0}};
+    static const hone_dtype types[][2] = {{HONE_F32, HONE_F16}, {HONE_F32, HONE_BF16}, {HONE_F32, HONE_F32}, {HONE_F16, HONE_F16}, {HONE_F16, HONE_F32},
+                                          {HONE_F64, HONE_F16}};
+    (void)state;
+    uint8_t *data = hone_alloc((8 << 20) + 1);
+    for (size_t k = 0; k < (8 << 20) + 1; k++) data[k] = (uint8_t)(k * 2654435761u >> 11);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t t = 0; t < 2 * sizeof types / sizeof *types; t++) {
+            hone_recipe recipe = {.from = shapes[s], .to = shapes[s], .data = data + 1};        // at any address
+            recipe.from.dtype = types[t / 2][0];
+            recipe.to.dtype = types[t / 2][1];
+            recipe.to.layout = t % 2 && shapes[s].rank == 4 ? HONE_NHWC : HONE_ROW;
+            hone_arena *arena = hone_arena_new(1 << 26);
+            gathered g = {.bytes = hone_alloc(hone_tensor_size(&recipe.to) + 1)};
+            OK(hone_weight_make(arena, &recipe));
+            OK(hone_weight_stream(&recipe, gather, &g));
+            assert_int_equal(g.n, hone_tensor_size(&recipe.to));
+            if (g.n) assert_memory_equal(g.bytes, recipe.made, g.n);
+            hone_free(g.bytes);
+            hone_arena_free(arena);
+        }
+    hone_free(data);
 }
 
 static void cut_files_are_damaged(void **state)
@@ -214,6 +289,8 @@ int test_engine_plan(void)
         cmocka_unit_test(round_trips_to_the_same_bytes),
         cmocka_unit_test(two_builds_give_the_same_bytes),
         cmocka_unit_test(files_are_read_back),
+        cmocka_unit_test(drafts_give_the_same_bytes),
+        cmocka_unit_test(weights_are_the_same_in_pieces),
         cmocka_unit_test(cut_files_are_damaged),
         cmocka_unit_test(flipped_bits_never_crash),
         cmocka_unit_test(what_does_not_fit_is_named),
