@@ -154,6 +154,8 @@ unsigned short hone_ldg2(const void *from) { return emu_load<unsigned short>(fro
 unsigned char hone_ldg1(const void *from) { return emu_load<unsigned char>(from); }
 uint4 hone_ldg16_or_zeros(const void *from, bool wanted) { return wanted ? emu_load<uint4>(from) : uint4{}; }
 uint4 hone_stream16(const void *from, bool wanted) { return hone_ldg16_or_zeros(from, wanted); }
+uint2 hone_stream8(const void *from, bool wanted) { return wanted ? emu_load<uint2>(from) : uint2{}; }
+unsigned hone_stream4(const void *from, bool wanted) { return wanted ? emu_load<unsigned>(from) : 0; }
 
 static unsigned char *emu_shared(unsigned address, int size)
 {

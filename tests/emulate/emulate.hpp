@@ -123,6 +123,10 @@ unsigned short hone_ldg2(const void *from);
 unsigned char hone_ldg1(const void *from);
 uint4 hone_ldg16_or_zeros(const void *from, bool wanted);
 uint4 hone_stream16(const void *from, bool wanted);
+uint2 hone_stream8(const void *from, bool wanted);
+unsigned hone_stream4(const void *from, bool wanted);
+HONE_FN unsigned hone_low_halves(unsigned x, unsigned y) { return (x & 0xffff) | y << 16; }
+HONE_FN unsigned hone_high_halves(unsigned x, unsigned y) { return x >> 16 | (y & 0xffff0000); }
 void hone_bring_near(const void *from);
 
 unsigned hone_shared_address(const void *pointer);

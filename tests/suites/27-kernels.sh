@@ -12,6 +12,8 @@ large=(-m 1 -n 10 -k gemm_wgmma 'matmul a=f16:140x456 b=f16:456x136' -n 3 'matmu
 # So are the kernels whose threads ask for much at once.
 many=(-m 1 -n "${TACTICS:-1}")
 for file in tests/cases/many/*.txt; do many+=(-k "$(basename "$file" .txt)" "$file"); done
+# Clusters that share a product of few columns.
+many+=(-m 8 -n 4 -k gemm_skinny_cols 'matmul a=f16:1x2056 b=f16:2056x72 | add a=$0 b=f16:72 | gelu x=$1')
 # Few multiprocessors walk over many tiles: turns, clusters, every layout, splits of K; convolutions with padding, strides and part of their channels.
 ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matmul a=bf16:200x136 b=bf16:392x136 trans_b=1 | relu x=$0'
       -m 12 'matmul a=f16:100x520 b=f16:520x136 | add a=$0 b=f16:136'

@@ -429,7 +429,7 @@ typedef struct task {
     char why[512];
 } task;
 
-enum { TASKS = 35 };
+enum { TASKS = 37 };
 
 static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1 | add a=$0 b=f16:1x56x56x64:nhwc | relu x=$1", .kernel = "conv_tile"},
@@ -445,6 +445,8 @@ static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "matmul a=f16:1x2048 b=f16:1000x2048 trans_b=1", .kernel = "gemv_rows"},
     {.arch = "sm_90", .text = "matmul a=f16:8x4096 b=f16:6144x4096 trans_b=1", .kernel = "gemm_skinny"},
     {.arch = "sm_80", .text = "matmul a=bf16:64x2048 b=bf16:3072x2048 trans_b=1 | add a=$0 b=bf16:3072 | gelu x=$1", .kernel = "gemm_skinny"},
+    {.arch = "sm_90", .text = "matmul a=f16:1x4096 b=f16:4096x6144", .kernel = "gemm_skinny_cols"},
+    {.arch = "sm_80", .text = "matmul a=bf16:16x3072 b=bf16:3072x768 | add a=$0 b=bf16:768 | gelu x=$1", .kernel = "gemm_skinny_cols"},
     {.arch = "sm_90", .text = "attention q=f16:1x128x12x64 k=f16:1x128x12x64 v=f16:1x128x12x64 mask=f16:1x1x1x128 scale=0.125", .kernel = "attention"},
     {.arch = "sm_90", .text = "attention q=f16:32x128x12x64 k=f16:32x128x12x64 v=f16:32x128x12x64 mask=f16:32x1x1x128 scale=0.125", .kernel = "attention_wgmma"},
     {.arch = "sm_90", .text = "attention q=bf16:8x512x16x128 k=bf16:8x512x16x128 v=bf16:8x512x16x128 scale=0.0883883", .kernel = "attention_wgmma"},
