@@ -177,11 +177,8 @@ static hone_status check_newer(hone_store *store, int64_t version)
                      "or keep the file for the newer one", store->path, (int)version, HONE_STORE_SCHEMA);
 }
 
-static hone_status check_owner(hone_store *store, int64_t version, int64_t objects)
+static hone_status check_owner(const hone_store *store, int64_t version, int64_t objects, int64_t application)
 {
-    int64_t application = 0;
-    hone_status status = hone_store_pragma(store, "PRAGMA application_id", &application);
-    if (status != HONE_OK) return status;
     if (application == HONE_STORE_APPLICATION && version >= 1 && objects) return HONE_OK;
     if (application == HONE_STORE_APPLICATION)
         return hone_fail(HONE_DAMAGED, "%s is a hone database without a schema version or without tables: it is damaged; "
@@ -272,14 +269,25 @@ static hone_status check_hostile(hone_store *store)
     return status;
 }
 
+// Of one moment: another process may be making the database.
+static hone_status read_head(hone_store *store, int64_t *version, int64_t *objects, int64_t *application)
+{
+    hone_status status = hone_store_exec(store, "BEGIN");
+    if (status != HONE_OK) return status;
+    status = hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema", objects);
+    if (status == HONE_OK) status = hone_store_pragma(store, "PRAGMA user_version", version);
+    if (status == HONE_OK) status = hone_store_pragma(store, "PRAGMA application_id", application);
+    hone_status ended = hone_store_exec(store, status == HONE_OK ? "COMMIT" : "ROLLBACK");
+    return status == HONE_OK ? ended : status;
+}
+
 hone_status hone_schema_open(hone_store *store)
 {
-    int64_t version = 0, objects = 0;
+    int64_t version = 0, objects = 0, application = 0;
     hone_status status;
-    HONE_TRY(hone_store_pragma(store, "SELECT count(*) FROM sqlite_schema", &objects));
-    HONE_TRY(hone_store_pragma(store, "PRAGMA user_version", &version));
+    HONE_TRY(read_head(store, &version, &objects, &application));
     if (!objects && !version && store->access == HONE_STORE_CREATE) return hone_schema_migrate(store, HONE_STORE_SCHEMA);
-    HONE_TRY(check_owner(store, version, objects));
+    HONE_TRY(check_owner(store, version, objects, application));
     HONE_TRY(check_hostile(store));
     store->version = (int)version;
     if (version > HONE_STORE_SCHEMA) HONE_TRY(check_newer(store, version));

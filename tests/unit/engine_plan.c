@@ -96,37 +96,34 @@ static void files_are_read_back(void **state)
     hone_plan_free(plan);
 }
 
-// Whether the header's size came out as foreseen or not, the file is the one that a plan in memory makes.
+// The weights come before the network's digest is known.
 static void drafts_give_the_same_bytes(void **state)
 {
     (void)state;
     char folder[256], path[300];
     unit_folder(folder);
     snprintf(path, sizeof path, "%s/plan", folder);
-    for (int k = 0; k < 3; k++) {
-        hone_plan *plan = make_plan(5, 1);
-        hone_plan_draft *draft = NULL;
-        char *data, *long_text = hone_arena_alloc(plan->arena, 200000);
-        size_t size;
-        hone_map map;
-        memset(long_text, 'x', 199999);
-        const char *texts[2] = {plan->not_in_precision, long_text};
-        plan->not_in_precision = texts[k == 2];
-        OK(hone_plan_draft_new(path, &draft));
-        assert_true(hone_plan_draft_begins(draft));
-        OK(hone_plan_draft_begin(draft, plan));
-        plan->not_in_precision = texts[k == 1];
-        OK(hone_plan_pack(plan, &data, &size));
-        for (int w = 0; w < plan->n_weights; w++) plan->weights[w].data = NULL;       // the file has them
-        OK(hone_plan_draft_end(draft, plan));
-        hone_plan_draft_free(draft);
-        OK(hone_map_open(path, &map));
-        assert_int_equal(map.size_bytes, size);
-        assert_memory_equal(map.data, data, size);
-        hone_map_close(&map);
-        hone_free(data);
-        hone_plan_free(plan);
-    }
+    hone_plan *plan = make_plan(5, 1);
+    hone_plan_draft *draft = NULL;
+    const hone_id digest = plan->network_digest, none = {{0}};
+    char *data;
+    size_t size;
+    hone_map map;
+    plan->network_digest = none;
+    OK(hone_plan_draft_new(path, &draft));
+    assert_true(hone_plan_draft_begins(draft));
+    OK(hone_plan_draft_begin(draft, plan));
+    plan->network_digest = digest;
+    OK(hone_plan_pack(plan, &data, &size));
+    for (int w = 0; w < plan->n_weights; w++) plan->weights[w].data = NULL;       // the file has them
+    OK(hone_plan_draft_end(draft, plan));
+    hone_plan_draft_free(draft);
+    OK(hone_map_open(path, &map));
+    assert_int_equal(map.size_bytes, size);
+    assert_memory_equal(map.data, data, size);
+    hone_map_close(&map);
+    hone_free(data);
+    hone_plan_free(plan);
     unlink(path);
     rmdir(folder);
 }
