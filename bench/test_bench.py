@@ -63,8 +63,8 @@ def test_blocks_take_turns():
     times, counts = side_by_side.take_turns(side_by_side.WallClock(), [Fake(name, log) for name in "AB"], 2)
     three = side_by_side.take_turns(side_by_side.WallClock(), [Fake(name, log) for name in "XYZ"], 1)
     side_by_side.replays_of = kept
-    assert "".join(name for name, what in log if what != "sync") == "ABBAABBAXYZZYX"
-    assert log[:2] == [("A", 7), ("A", "sync")] and counts == [7, 7]
+    assert "".join(name for name, what in log if what != "sync") == "AABBBBAAAABBBBAAXXYYZZZZYYXX"      # each twice: the first does not count
+    assert log[:4] == [("A", 1), ("A", "sync"), ("A", 7), ("A", "sync")] and counts == [7, 7]
     assert [t.shape for t in times] == [(2, 2), (2, 2)] and [t.shape for t in three[0]] == [(1, 2)] * 3
 
 
