@@ -323,8 +323,8 @@ static hone_status look_through(void *user) { return hone_store_look_through(use
 static hone_status read_both(request *asked, look *beside, hone_store **store, hone_graph **graph)
 {
     hone_status status;
-    asked->layers.unchecked = true;
     if (!asked->hub.url) {
+        asked->layers.unchecked = true;
         HONE_TRY(hone_store_open_layers(&asked->layers, HONE_STORE_READ, store));
         hone_task_start(&beside->task, look_through, *store);
         beside->is_begun = true;

@@ -5,8 +5,7 @@
 // For each problem of the plan, the most costly first, the plan is built again with another tactic for all steps of that problem, and whole
 // inferences of both are timed in turn. What differs between two plans is those steps, so the difference, spread over them, is how much
 // longer a step takes. Who is faster beyond doubt stands in the plan from then on. Before that, own kernels stand in for all of the libraries'
-// at once. The times go into the database under the network's own
-// mode, where `hone build` finds them.
+// at once. The times go into the database under the network's own mode, where `hone build` finds them.
 #include <argp.h>
 #include <math.h>
 #include <stdio.h>
@@ -332,9 +331,7 @@ typedef struct change {                // one problem of those that change toget
 
 static bool is_own(const char *tactic)
 {
-    char name[32];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(tactic, "."), tactic);
-    const hone_source *source = hone_source_find(name);
+    const hone_source *source = hone_source_of(tactic);
     return source && (source->compile || !*source->depends);
 }
 
@@ -396,6 +393,7 @@ static hone_status judge_changes(request *asked, change *changes, int n)
 {
     stage made = {NULL, NULL, NULL};
     comparison last;
+    bool taken = false;
     hone_status status;
     for (int k = 0; k < n; k++) changes[k].pin->tactic = changes[k].own.tactic;
     HONE_TRY(make_stage(asked, asked->n_pins, &made));
@@ -404,14 +402,15 @@ static hone_status judge_changes(request *asked, change *changes, int n)
     HONE_TRY(compare(asked, made.exec, &last));
     HONE_TRY(remember_changes(asked, &last, changes, n));
     asked->compared++;
-    if (last.high < 1) {
+    taken = last.high < 1;
+    if (taken) {
         stage before = asked->best;
         asked->best = made;
         made = before;
         asked->adopted++;
-    } else
-        for (int k = 0; k < n; k++) changes[k].pin->tactic = changes[k].now.tactic;
+    }
 out:
+    for (int k = 0; k < n && !taken; k++) changes[k].pin->tactic = changes[k].now.tactic;
     clear_stage(&made);
     return status;
 }
@@ -430,7 +429,6 @@ static hone_status contest_libraries(request *asked, target *targets, int n, hon
     if (status == HONE_OK && n_changes > 1) status = judge_changes(asked, changes, n_changes);
     if (status != HONE_OK && status != HONE_NO_MEMORY) {
         printf("   left out: own kernels in place of all libraries': %s\n", hone_error_text());
-        for (int k = 0; k < n_changes; k++) changes[k].pin->tactic = changes[k].now.tactic;
         status = HONE_OK;
     }
     hone_free(changes);

@@ -261,7 +261,7 @@ static hone_status name_temporary(const char *path, char *temporary, size_t capa
 
 static hone_status create(const char *temporary, const char *path, unsigned mode, int *file)
 {
-    *file = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    *file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
     return *file < 0 ? fail_errno("write", path) : HONE_OK;
 }
 

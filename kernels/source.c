@@ -3,6 +3,7 @@
 #include "kernels/source.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -12,6 +13,13 @@ const hone_source *hone_source_find(const char *name)
     for (int k = 0; k < hone_source_count; k++)
         if (!strcmp(hone_sources[k]->name, name)) return hone_sources[k];
     return NULL;
+}
+
+const hone_source *hone_source_of(const char *spelling)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(spelling, ". "), spelling);
+    return hone_source_find(name);
 }
 
 bool hone_source_serves(const hone_source *source, const char *device_kind)

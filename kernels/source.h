@@ -112,6 +112,7 @@ typedef struct hone_source {
 extern const hone_source *const hone_sources[];
 extern const int hone_source_count;
 const hone_source *hone_source_find(const char *name);
+const hone_source *hone_source_of(const char *spelling);       // of a tactic or a family, which begin with its name and a point; NULL: there is none
 bool hone_source_serves(const hone_source *source, const char *device_kind);
 
 // Generic enumeration over a space: calls back for every listed point, then every valid combination. A non-OK answer stops it.

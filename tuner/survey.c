@@ -150,9 +150,7 @@ static bool is_needed(const hone_survey_problem *problem)
 // A vendor's library may list other points than before; what hone's own kernels are does not change with a library.
 static bool lists_points(const char *family)
 {
-    char name[32];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(family, ". "), family);
-    const hone_source *source = hone_source_find(name);
+    const hone_source *source = hone_source_of(family);
     return source && !source->compile && *source->depends;
 }
 
