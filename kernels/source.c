@@ -256,10 +256,13 @@ static double flop_rate(const hone_problem *problem, const ceiling *c)
     return (problem->math == HONE_MATH_TF32 ? c->tf32 : c->single) * 1e12;
 }
 
+double hone_memory_ns(const hone_problem *problem, const hone_target *target)
+{
+    return 1e9 * hone_problem_bytes(problem) / (find_ceiling(target).bandwidth * 1e12);
+}
+
 double hone_roofline_ns(const hone_problem *problem, const hone_target *target)
 {
     ceiling c = find_ceiling(target);
-    double compute = hone_problem_flops(problem) / flop_rate(problem, &c);
-    double memory = hone_problem_bytes(problem) / (c.bandwidth * 1e12);
-    return 1e9 * fmax(compute, memory);
+    return fmax(1e9 * hone_problem_flops(problem) / flop_rate(problem, &c), hone_memory_ns(problem, target));
 }

@@ -128,7 +128,8 @@ bool hone_opens_any(const char *opens, const char *list);
 void hone_opens_add(hone_text *list, const char *opens);         // what it lacks
 hone_status hone_opens_check(const char *list);                  // HONE_USAGE at a word that no source has, with all that there are
 
-// Shared roofline: max(flops / rate, bytes / bandwidth) of a target for a problem, in ns.
+// bytes / bandwidth of a target for a problem, in ns; and the shared roofline, max(flops / rate, that).
+double hone_memory_ns(const hone_problem *problem, const hone_target *target);
 double hone_roofline_ns(const hone_problem *problem, const hone_target *target);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct seen {              // of one tactic in one round
     double slope_ns[PHASES];       // of replays, less the spacer's own: before CUPTI came, after it went
     double slope_spread;           // (most - least) / middle of the slopes of the passes before
     double node_ns, node_spread;   // by CUPTI: the middle run inside the replayed graph; (90th - 10th percentile) / middle
+    double echo_ns, echo_slope_ns; // of its echo (fidelity_echo.h): by CUPTI, of replays after CUPTI went
     double warm_ns, cold_ns;       // by the timer, alone
     double error;                  // of its output
     int mhz[PHASES];               // clock of the multiprocessors; -1 unknown, 0 not come to
@@ -67,16 +68,18 @@ typedef struct verdict {
     bool holds;
 } verdict;
 
-// The gap per node: what the slope of a kernel that does nothing says less than CUPTI does.
-static inline double gap_of(const process *r)
-{
-    return r->empty_slope_ns - r->empty_ns;
-}
 
 // When CUPTI had gone, a wait took what it took before it came: nothing is stamped any more. False where it never went.
 static inline bool is_clean(const process *r)
 {
     return r->spacer_after_ns > 0.98 * r->spacer_ns && r->spacer_after_ns < 1.02 * r->spacer_ns;
+}
+
+// The gap per node: what the slope says more than CUPTI, of the tactic's echo; without one, of a kernel that does nothing.
+static inline double gap_of(const process *r, const seen *s)
+{
+    bool has_echo = is_clean(r) && s->echo_ns > 0 && s->echo_slope_ns > 0;
+    return has_echo ? s->echo_slope_ns - s->echo_ns : r->empty_slope_ns - r->empty_ns;
 }
 
 // Of both sides where there are two.
@@ -87,7 +90,7 @@ static inline double slope_of(const process *r, const seen *s)
 
 static inline double ratio_of(const process *r, const seen *s)
 {
-    return s->node_ns / (slope_of(r, s) - gap_of(r));
+    return s->node_ns / (slope_of(r, s) - gap_of(r, s));
 }
 
 // Within 1%; what is not known is no difference.

@@ -16,7 +16,6 @@ static inline void print_round(hone_json *json, const process *r)
     hone_json_bool(json, "clean", is_clean(r));
     hone_json_real(json, "empty_slope_ns", r->empty_slope_ns);
     hone_json_real(json, "empty_ns", r->empty_ns);
-    hone_json_real(json, "gap_ns", gap_of(r));
     hone_json_text(json, "throttle", r->throttle);
     hone_json_real(json, "seconds", r->seconds);
     hone_json_close(json, '}');
@@ -36,6 +35,9 @@ static inline void print_seen(hone_json *json, const process *r, const seen *s)
     hone_json_real(json, "slope_spread", s->slope_spread);
     hone_json_real(json, "node_ns", s->node_ns);
     hone_json_real(json, "node_spread", s->node_spread);
+    hone_json_real(json, "gap_ns", gap_of(r, s));
+    hone_json_real(json, "echo_ns", s->echo_ns);
+    hone_json_real(json, "echo_slope_ns", s->echo_slope_ns);
     hone_json_real(json, "warm_ns", s->warm_ns);
     hone_json_real(json, "cold_ns", s->cold_ns);
     hone_json_real(json, "error", s->error);

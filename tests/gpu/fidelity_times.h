@@ -3,7 +3,7 @@
 //
 // Behind each node stands a short kernel that only waits, launched in the ordinary way, and the slope of such kernels alone is taken off: a
 // tactic that may start before the kernel ahead of it has ended would otherwise overlap with its own next run, which no single launch can.
-// The gap is that slope of a kernel that does nothing, less its own time by CUPTI.
+// The gap of a kernel is that slope of it less its own time by CUPTI; here it is taken of one that does nothing, in fidelity_echo.h of others.
 #ifndef HONE_TESTS_GPU_FIDELITY_TIMES_H
 #define HONE_TESTS_GPU_FIDELITY_TIMES_H
 
@@ -53,16 +53,21 @@ static hone_status load_waiting(waiting *w, const hone_blob *cubin)
     return device->api->load(device, cubin->data, cubin->size_bytes, "waiting", &w->module, &w->function);
 }
 
+static hone_status compile_wait(const char *text, hone_blob *cubin)
+{
+    char option[40];
+    const char *options[] = {option};
+    snprintf(option, sizeof option, "--gpu-architecture=sm_%d", device->target.cc);
+    return hone_nvrtc_compile(text, "waiting.cu", options, 1, cubin);
+}
+
 static hone_status load_waits(void)
 {
     static const char text[] =
         "extern \"C\" __global__ void waiting(long long clocks) { for (long long t = clock64(); clock64() - t < clocks;) {} }";
-    char option[40];
-    const char *options[] = {option};
     hone_blob cubin = {0};
-    hone_status status = HONE_OK;
-    snprintf(option, sizeof option, "--gpu-architecture=sm_%d", device->target.cc);
-    HONE_TRY(hone_nvrtc_compile(text, "waiting.cu", options, 1, &cubin));
+    hone_status status;
+    HONE_TRY(compile_wait(text, &cubin));
     HONE_TRY(load_waiting(&spacer, &cubin));
     HONE_TRY(load_waiting(&busy, &cubin));
     HONE_TRY(load_waiting(&empty, &cubin));
@@ -235,10 +240,8 @@ static hone_status read_runs(hone_activity *activities, size_t n, double *spans)
     return runs == RUNS ? HONE_OK : hone_fail(HONE_AGAIN, "CUPTI shows %d runs in a graph of %d", runs, RUNS);
 }
 
-static hone_status trace_replay(hone_captured *captured, double *spans)
+static hone_status collect_replay(hone_captured *captured, hone_activity **activities, size_t *n)
 {
-    hone_activity *activities = NULL;
-    size_t n = 0;
     hone_cupti_begin();
     hone_status status = hone_cupti_push(1);
     if (!status) {
@@ -247,8 +250,15 @@ static hone_status trace_replay(hone_captured *captured, double *spans)
     }
     hone_status synced = device->api->sync(device, NULL);
     if (!status) status = synced;
-    hone_status ended = hone_cupti_end(&activities, &n);
-    if (!status) status = ended;
+    hone_status ended = hone_cupti_end(activities, n);
+    return status ? status : ended;
+}
+
+static hone_status trace_replay(hone_captured *captured, double *spans)
+{
+    hone_activity *activities = NULL;
+    size_t n = 0;
+    hone_status status = collect_replay(captured, &activities, &n);
     if (!status) status = read_runs(activities, n, spans);
     hone_free(activities);
     return status;

@@ -58,6 +58,22 @@ static void test_slope_without_detaching(void **state)
     hone_free(t);
 }
 
+// The gap of the tactic's own echo, where replays of it were timed without CUPTI.
+static void test_gap_of_echo(void **state)
+{
+    static const double off[] = {1.04};
+    table *t = make_table(1);
+    tried *a = add_tactic(t, off);
+    (void)state;
+    a->rounds[0].echo_ns = 20900;
+    assert_true(judge(t, a).is_apart);
+    a->rounds[0].echo_slope_ns = 20200;
+    assert_true(fabs(judge(t, a).ratio - 20800.0 / 20800) < 1e-12);
+    t->rounds[0].spacer_after_ns = 1540;
+    assert_true(judge(t, a).is_apart);
+    hone_free(t);
+}
+
 // A round whose clocks moved does not count; a tactic that has lost half its rounds is missed.
 static void test_rounds_that_do_not_count(void **state)
 {
@@ -111,7 +127,7 @@ int test_gpu_fidelity(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_middle_round), cmocka_unit_test(test_slope_without_detaching), cmocka_unit_test(test_rounds_that_do_not_count),
-        cmocka_unit_test(test_short_tactic), cmocka_unit_test(test_pairs_and_unfinished_rounds),
+        cmocka_unit_test(test_gap_of_echo), cmocka_unit_test(test_short_tactic), cmocka_unit_test(test_pairs_and_unfinished_rounds),
     };
     return cmocka_run_group_tests_name("gpu_fidelity", tests, NULL, NULL);
 }
