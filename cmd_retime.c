@@ -25,6 +25,7 @@
 #include "kernels/source.h"
 #include "profiler/clocks.h"
 #include "profiler/stats.h"
+#include "tuner/artifact.h"
 
 // Four blocks a round, A B B A or B A A B. A difference of less than a thousandth of the inference is not looked for longer.
 enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 5, RESAMPLES = 1000, KEY_LANES = 256,
@@ -260,13 +261,30 @@ out:
     return status;
 }
 
+// Tuning keeps the code of the fastest few alone.
+static hone_status provide_code(request *asked, const char *spelling, const hone_ranked *line)
+{
+    hone_tactic tactic;
+    hone_status status = HONE_OK;
+    if (!line->artifact || !*line->artifact) return HONE_OK;
+    hone_problem *problem = hone_alloc(sizeof *problem);
+    if (!problem) return HONE_NO_MEMORY;
+    HONE_TRY(hone_problem_parse(spelling, problem));
+    HONE_TRY(hone_tactic_parse(line->tactic, &tactic));
+    status = hone_artifact_provide(asked->store, hone_source_of(line->tactic), problem, &tactic, &asked->opened->target, line->artifact);
+out:
+    hone_free(problem);
+    return status;
+}
+
 // A rival that cannot be had, or is wrong, is told of and left out.
 static hone_status try_rival(request *asked, contest *c, const hone_ranked *rival)
 {
     stage made = {NULL, NULL, NULL};
     double error = -1;
     asked->pins[asked->n_pins] = (hone_pin){c->target->problem, rival->tactic};
-    hone_status status = make_stage(asked, asked->n_pins + 1, &made);
+    hone_status status = provide_code(asked, c->target->problem, rival);
+    if (status == HONE_OK) status = make_stage(asked, asked->n_pins + 1, &made);
     if (status == HONE_OK) status = hone_engine_verify_step(made.engine, c->target->step, (uint64_t)asked->seed, hone_cpu_count(), &error);
     if (status == HONE_NUMERIC) (void)remember(asked, c->target, rival, error, NULL, 0);
     if (status != HONE_OK && status != HONE_NO_MEMORY) {
@@ -395,7 +413,10 @@ static hone_status judge_changes(request *asked, change *changes, int n)
     comparison last;
     bool taken = false;
     hone_status status;
-    for (int k = 0; k < n; k++) changes[k].pin->tactic = changes[k].own.tactic;
+    for (int k = 0; k < n; k++) {
+        changes[k].pin->tactic = changes[k].own.tactic;
+        HONE_TRY(provide_code(asked, changes[k].target->problem, &changes[k].own));
+    }
     HONE_TRY(make_stage(asked, asked->n_pins, &made));
     HONE_TRY(verify_changes(asked, &made, changes, n));
     HONE_TRY(start_stage(asked, &made));

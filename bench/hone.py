@@ -61,13 +61,14 @@ class Program:
         return summary
 
     def retime(self, model, seconds, *more):
-        """Compares close tactics inside the network, which build then rests on; the seconds that it took, and its last line."""
+        """Compares close tactics inside the network, which build then rests on; the seconds that it took, its last line and whom it left out first, and why."""
         command = [self.path, "retime", model, *self.with_db(), "--device", self.device, "--precision", self.precision, "--time", str(seconds), *more]
         if self.device != "cpu":
             command.append("--busy")        # as for tune
         start = time.perf_counter()
         said = call(command).splitlines()
-        return {"wall_s": time.perf_counter() - start, "said": said[-1] if said else ""}
+        left_out = [line.strip() for line in said if line.lstrip().startswith("left out:")]
+        return {"wall_s": time.perf_counter() - start, "said": "; ".join(said[-1:] + left_out[:1])}
 
     def build(self, model, plan, *more):
         command = [self.path, "build", model, "-o", plan, *self.with_db(), "--device", self.device, "--precision", self.precision, "--json", *more]

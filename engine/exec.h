@@ -47,7 +47,8 @@ hone_status hone_exec_keep(hone_engine *engine, hone_exec **exec);     // a slot
 // step's time is a sixteenth of sixteen of it in a row, captured as one graph where the device can: the cache is warm, and the gap between
 // nodes is in it. On a device without capture, steps of more than 0.5 ms are timed one by one.
 hone_status hone_exec_profile(hone_exec *exec, int repeats, double *times_ns);
-// Whole inferences one after the other, by events before and behind each, in ns.
+// Whole inferences, in ns each: one after another by events before and behind; of those under 0.3 ms as many in a row as last that long (64 at
+// most), as what starts and what ends on an idle device takes a share of a short one that it has not where inferences follow each other.
 hone_status hone_exec_time(hone_exec *exec, int samples, double *times_ns);
 
 #endif

@@ -133,3 +133,22 @@ hone_status hone_artifact_make(const hone_source *source, const hone_problem *pr
     hone_artifact_release(key);
     return status;
 }
+
+hone_status hone_artifact_provide(hone_store *store, const hone_source *source, const hone_problem *problem, const hone_tactic *tactic,
+                                  const hone_target *target, const char *key)
+{
+    char made[HONE_ARTIFACT_KEY];
+    hone_blob blob = {0};
+    void *data = NULL;
+    size_t size;
+    hone_status status;
+    HONE_TRY(hone_store_find_artifact(store, key, &data, &size));
+    if (data) goto out;
+    HONE_TRY(hone_artifact_make(source, problem, tactic, target, made, &blob));
+    if (strcmp(made, key)) status = hone_fail(HONE_DECLINED, "the compiled kernel %s was made by other versions: here it would be %s", key, *made ? made : "none");
+    else status = hone_store_put_artifact(store, key, "cubin", blob.data, blob.size_bytes);
+out:
+    hone_free(data);
+    hone_free(blob.data);
+    return status;
+}

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "tests/unit/db_fixture.h"
 #include "tests/unit/unit.h"
 #include "tuner/ahead.h"
 #include "tuner/artifact.h"
@@ -142,6 +143,34 @@ static void a_damaged_file_is_made_again(void **state)
     assert_int_not_equal(hone_artifact_find("../../etc/passwd", &blob), HONE_OK);
 }
 
+// What a measurement names and the store lacks is put there, once; what has another key here is not.
+static void a_store_is_given_what_it_lacks(void **state)
+{
+    char text[HONE_ARTIFACT_KEY];
+    hone_store *store = fixture_create(getenv("HONE_CACHE"), "x.db");
+    hone_tactic tactic = tactic_of(5);
+    void *data;
+    size_t size;
+    (void)state;
+    OK(key(&problem, &tactic, &target, text));
+    for (int round = 0; round < 2; round++) {
+        OK(hone_artifact_provide(store, &counted, &problem, &tactic, &target, text));
+        OK(hone_store_find_artifact(store, text, &data, &size));
+        assert_int_equal(size, 12);
+        assert_memory_equal(data, "machine code", 12);
+        hone_free(data);
+    }
+    assert_int_equal(atomic_load(&compiled), 1);
+    assert_int_equal(hone_artifact_provide(store, &counted, &problem, &tactic, &target, "key-of-another-compiler"), HONE_DECLINED);
+    assert_non_null(strstr(hone_error_text(), "made by other versions"));
+    tactic = tactic_of(13);
+    OK(key(&problem, &tactic, &target, text));
+    assert_int_equal(hone_artifact_provide(store, &counted, &problem, &tactic, &target, text), HONE_DECLINED);
+    OK(hone_store_find_artifact(store, text, &data, &size));
+    assert_null(data);
+    hone_store_close(store);
+}
+
 static void *make_one(void *unused)
 {
     hone_blob blob;
@@ -244,6 +273,7 @@ int test_tuner_ahead(void)
         cmocka_unit_test_setup_teardown(what_was_compiled_is_found, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(what_does_not_compile_is_remembered, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(a_damaged_file_is_made_again, open_cache, close_cache),
+        cmocka_unit_test_setup_teardown(a_store_is_given_what_it_lacks, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(one_key_is_compiled_once_at_a_time, open_cache, close_cache),
         cmocka_unit_test_setup_teardown(the_default_competes_and_each_kernel_has_its_best, open_cache, close_cache),
         cmocka_unit_test(efforts_are_words), cmocka_unit_test(references_are_made_ahead), cmocka_unit_test(sources_are_wanted_by_word),
