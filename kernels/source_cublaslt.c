@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tactics of cuBLASLt: matrix products, and 1x1 convolutions in nhwc, which are one. The points of the space are
-// the library's heuristic results in its order (the first is its default), then an explicit walk over its algorithms.
+// the library's heuristic results in its order (the first is its default), with all of the workspace and then with less, then an explicit walk over
+// its algorithms.
 //
 // cuBLASLt is column-major: our row-major D = A B is its D' = B' A', so its first matrix is our b and its rows are our n.
 // A tactic stores the 64 bytes of the algorithm, which the header allows for one library version, and the workspace.
@@ -264,11 +265,10 @@ static hone_status add_point(walk *w, const v_cublasLtMatmulAlgo_t *algo, size_t
     return HONE_OK;
 }
 
-static hone_status ask_heuristic(walk *w)
+static hone_status ask_heuristic_within(walk *w, size_t limit)
 {
     v_cublasLtMatmulPreferenceOpaque_t preference;
     v_cublasLtMatmulHeuristicResult_t results[HEURISTICS] = {0};       // the library leaves bytes of them as they are, and all are the tactic's name
-    size_t limit = WORKSPACE_LIMIT;
     int count = 0;
     hone_status status = HONE_OK;
     HONE_TRY(hone_cublaslt_check(hone_cublaslt.MatmulPreferenceInit(&preference, sizeof preference), "preference"));
@@ -280,6 +280,16 @@ static hone_status ask_heuristic(walk *w)
     for (int i = 0; i < count; i++)
         if (results[i].state == V_CUBLAS_STATUS_SUCCESS) HONE_TRY(add_point(w, &results[i].algo, results[i].workspaceSize));
 out:
+    return status;
+}
+
+// The library names few algorithms at a time (nine, of its newest ones for Hopper), and others when it is given less workspace, as many programs do.
+static hone_status ask_heuristic(walk *w, size_t wanted)
+{
+    static const size_t less[] = {(size_t)1 << 20, 0};
+    hone_status status = ask_heuristic_within(w, WORKSPACE_LIMIT);
+    for (size_t k = 0; k < sizeof less / sizeof *less && status == HONE_OK && (!wanted || w->space->n_points < wanted); k++)
+        if (ask_heuristic_within(w, less[k]) == HONE_NO_MEMORY) status = HONE_NO_MEMORY;       // none within so little: nothing is lost
     return status;
 }
 
@@ -386,7 +396,7 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     HONE_TRY(probe(target, device));
     HONE_TRY(get_handle(device, &w.handle));
     HONE_TRY(make_plan(&p, &w.plan));
-    HONE_TRY(ask_heuristic(&w));
+    HONE_TRY(ask_heuristic(&w, wanted));
     if (!wanted || out->n_points < wanted) HONE_TRY(walk_algos(&w, target));
     if (!out->n_points) status = hone_fail(HONE_DECLINED, "cuBLASLt has no algorithm for this product");
 out:
