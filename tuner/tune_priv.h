@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tuner's parts: tune.c walks the list, contest.c runs one problem, ledger.c stores.
+// The tuner's parts: tune.c walks the list, contest.c runs one problem, ledger.c stores, coverage.c knows what was tried before.
 #ifndef HONE_TUNER_TUNE_PRIV_H
 #define HONE_TUNER_TUNE_PRIV_H
 
