@@ -56,6 +56,14 @@ typedef struct onnx_import {
     int n_emitted;                     // calls emitted for it
 } onnx_import;
 
+// ---- names in sight, and the network's ports
+
+hone_status onnx_bind_new(onnx_import *im, const char *name, int value, const char *why);      // value and why as in onnx_binding
+const onnx_binding *onnx_look_up(const onnx_import *im, const char *name);                     // NULL: none in sight
+char *onnx_unique_name(onnx_import *im, const char *wish);                                     // that no other node has. NULL when out of memory
+hone_status onnx_import_inputs(onnx_import *im);
+hone_status onnx_import_outputs(onnx_import *im);
+
 typedef hone_status (*onnx_handler)(onnx_import *im, const int *in, int n_in, int *out);
 
 typedef struct onnx_rule {
