@@ -2,7 +2,6 @@
 // One problem from its candidates to its rows: who enters, the race, what is kept.
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
