@@ -266,12 +266,14 @@ static hone_status provide_code(request *asked, const char *spelling, const hone
 {
     hone_tactic tactic;
     hone_status status = HONE_OK;
+    const hone_source *source = hone_source_of(line->tactic);
     if (!line->artifact || !*line->artifact) return HONE_OK;
+    if (!source) return hone_fail(HONE_DECLINED, "this hone has no source of %s", line->tactic);
     hone_problem *problem = hone_alloc(sizeof *problem);
     if (!problem) return HONE_NO_MEMORY;
     HONE_TRY(hone_problem_parse(spelling, problem));
     HONE_TRY(hone_tactic_parse(line->tactic, &tactic));
-    status = hone_artifact_provide(asked->store, hone_source_of(line->tactic), problem, &tactic, &asked->opened->target, line->artifact);
+    status = hone_artifact_provide(asked->store, source, problem, &tactic, &asked->opened->target, line->artifact);
 out:
     hone_free(problem);
     return status;

@@ -68,7 +68,6 @@ typedef struct verdict {
     bool holds;
 } verdict;
 
-
 // When CUPTI had gone, a wait took what it took before it came: nothing is stamped any more. False where it never went.
 static inline bool is_clean(const process *r)
 {
