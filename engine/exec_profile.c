@@ -109,13 +109,14 @@ hone_status hone_exec_time(hone_exec *exec, int samples, double *times_ns)
 {
     hone_event_pool *pool = exec->engine->events;
     int begin = -1, end = -1;
-    double once;
     hone_status status;
+    if (samples < 1) return HONE_OK;
     HONE_TRY(hone_event_take(pool, &begin));
     HONE_TRY(hone_event_take(pool, &end));
-    HONE_TRY(time_row(exec, begin, end, 1, &once));
+    HONE_TRY(time_row(exec, begin, end, 1, &times_ns[0]));
+    double once = times_ns[0];
     int row = once * ROW_MAX > ROW_NS ? 1 + (int)(ROW_NS / once) : ROW_MAX;
-    for (int k = 0; k < samples; k++) HONE_TRY(time_row(exec, begin, end, row, &times_ns[k]));
+    for (int k = row == 1; k < samples; k++) HONE_TRY(time_row(exec, begin, end, row, &times_ns[k]));      // a long one is the first sample
 out:
     if (begin >= 0) hone_event_give(pool, begin);
     if (end >= 0) hone_event_give(pool, end);

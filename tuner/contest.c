@@ -8,7 +8,6 @@
 #include "profiler/stats.h"
 #include "tuner/contest_priv.h"
 
-#define HOPELESS_ESTIMATE 10           // an own estimate this far above the best measured time is believed
 #define MEDIAN_DEVIATION 1.86          // of a median of n normal samples, in units of their median deviation over the root of n
 
 // ---- who enters
@@ -26,7 +25,7 @@ static bool is_known_bad(hone_contest *c, const hone_entrant *e)
 static bool is_hopeless(const hone_contest *c, const hone_entrant *e)
 {
     double best = hone_race_best_ns(&c->race);
-    return best > 0 && !e->is_default && hone_tune_effort(c->tune) < HONE_EFFORT_EXHAUSTIVE && e->estimate_ns > HOPELESS_ESTIMATE * best;
+    return best > 0 && !e->is_default && hone_tune_effort(c->tune) < HONE_EFFORT_EXHAUSTIVE && e->estimate_ns > HONE_HOPELESS_ESTIMATE * best;
 }
 
 // A library whose default lies this far behind is not searched further. In half of what was recorded on an H100 cuDNN does, and the fastest of

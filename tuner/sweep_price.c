@@ -18,7 +18,6 @@
 #define ROWS_MAX ((size_t)1 << 24)
 #define TRIAL_RUNS 6                   // a warm-up and those that verify, beside the samples
 #define LIBRARY_POINTS_MOST 100        // of one library for one problem, where all are tried
-#define HOPELESS_ESTIMATE 10           // as in contest.c
 
 // Besides its runs: preparing and verifying a candidate, and, where there are compilers, compiling on the processors of one GPU. Measured
 // on an H200 with 16 of them: 8,849 candidates of 1,148 problems in 214 s, 8,233 of 1,085 in 171 s.
@@ -170,7 +169,7 @@ static hone_status estimate_seconds(const prices *p, const hone_problem *problem
         if (all.items[k].estimate_ns > 0) best = fmin(best, all.items[k].estimate_ns);
     for (size_t k = 0; k < all.n; k++) {
         double run_ns = all.items[k].estimate_ns;
-        if (run_ns > HOPELESS_ESTIMATE * best && p->scope.effort < HONE_EFFORT_EXHAUSTIVE) continue;
+        if (run_ns > HONE_HOPELESS_ESTIMATE * best && p->scope.effort < HONE_EFFORT_EXHAUSTIVE) continue;
         ns += candidate_ns(p, all.items[k].source, problem) + p->rules.first * p->rules.overhead_ns + (p->rules.first + TRIAL_RUNS) * run_ns;
     }
     ns += libraries_ns(p, problem);

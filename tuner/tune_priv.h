@@ -91,6 +91,7 @@ hone_status hone_tune_walk(hone_tune *tune, const char *const *problems, size_t 
 // Restarts the worker if need be and tells it what comes.
 hone_status hone_tune_ready(hone_tune *tune);
 
+#define HONE_HOPELESS_ESTIMATE 10      // an own estimate this far above the best measured time is believed
 hone_race_rules hone_contest_rules(hone_effort effort, const char *kind);       // but for the seed
 // Tunes one problem of number `number`. Failures of candidates and of the problem itself are results.
 hone_status hone_contest_run(hone_tune *tune, int64_t number, const char *problem);
