@@ -40,7 +40,7 @@ enum { TACTIC, PROBLEM, ROUND, NEVER, ATTACHMENTS };
 typedef struct ready {             // a tactic that the round at hand can run
     hone_runnable *runnable;       // NULL when it failed
     void *workspace;
-    echo echo;
+    waiting echo;
 } ready;
 
 // Of the whole program.
@@ -254,7 +254,6 @@ static hone_status examine_round(void)
     snprintf(r->toolchain, sizeof r->toolchain, "%s", device->toolchain);
     timer = hone_timer_find("cupti");
     HONE_TRY(load_waits());
-    HONE_TRY(load_echo());
     HONE_TRY(hone_timing_evict(device, NULL));       // its memory is there from now on
     HONE_TRY(make_all_ready());
     HONE_TRY(measure_waits(r));
@@ -268,13 +267,12 @@ out:
 
 static void clear_round(void)
 {
-    const waiting *const waits[] = {&spacer, &busy, &empty};
+    const waiting *const waits[] = {&spacer, &busy, &empty, &echo};
     if (!device) return;
     for (int i = 0; i < shared->n; i++) forget(&readies[i]);
     for (int k = 0; k < PROBLEMS; k++) clear_bench(device, &benches[k]);
-    for (int k = 0; k < 3; k++)
+    for (size_t k = 0; k < sizeof waits / sizeof *waits; k++)
         if (waits[k]->module) device->api->unload(device, waits[k]->module);
-    if (echo_module) device->api->unload(device, echo_module);
     hone_device_close(device);
 }
 

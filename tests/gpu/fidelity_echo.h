@@ -12,40 +12,6 @@
 
 enum { PROBE_CLOCKS = 2000, REGISTERS = 65536, THREADS = 2048, BLOCK_RESERVE = 1024 };
 
-typedef struct echo {
-    hone_runnable base;
-    unsigned grid[3], block[3], shared_bytes;
-    int64_t clocks;                // that each block waits
-} echo;
-
-static hone_module *echo_module;
-static hone_function *echo_function;
-
-static hone_status run_echo(hone_runnable *runnable, hone_stream *stream, void *const *operands, void *const *outputs, void *workspace)
-{
-    echo *e = (echo *)runnable;
-    hone_launch launch = {.shared_bytes = e->shared_bytes, .params = &e->clocks, .params_bytes = sizeof e->clocks};
-    (void)operands, (void)outputs, (void)workspace;
-    memcpy(launch.grid, e->grid, sizeof launch.grid);
-    memcpy(launch.block, e->block, sizeof launch.block);
-    return device->api->launch(device, stream, echo_function, &launch);
-}
-
-static const hone_runnable_api echo_api = {.run = run_echo};
-
-static hone_status load_echo(void)
-{
-    static const char text[] =
-        "extern \"C\" __global__ void echo(long long clocks) { for (long long t = clock64(); clock64() - t < clocks;) {} }";
-    hone_blob cubin = {0};
-    hone_status status;
-    HONE_TRY(compile_wait(text, &cubin));
-    status = device->api->load(device, cubin.data, cubin.size_bytes, "echo", &echo_module, &echo_function);
-out:
-    hone_free(cubin.data);
-    return status;
-}
-
 // Shared memory takes the place of registers, too, in keeping further blocks away.
 static unsigned shared_like(const hone_activity *a)
 {
@@ -59,7 +25,7 @@ static unsigned shared_like(const hone_activity *a)
 }
 
 // HONE_MISS: not one kernel alone.
-static hone_status read_launch(const hone_activity *activities, size_t n, echo *e)
+static hone_status read_launch(const hone_activity *activities, size_t n, waiting *e)
 {
     const hone_activity *one = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -68,13 +34,14 @@ static hone_status read_launch(const hone_activity *activities, size_t n, echo *
         one = &activities[i];
     }
     if (!one) return hone_fail(HONE_AGAIN, "CUPTI shows no kernel of a run");
-    *e = (echo){.base = {.api = &echo_api, .device = device}, .shared_bytes = shared_like(one)};
+    *e = echo;
+    e->shared_bytes = shared_like(one);
     memcpy(e->grid, one->grid, sizeof e->grid);
     memcpy(e->block, one->block, sizeof e->block);
     return HONE_OK;
 }
 
-static hone_status look_at_launch(hone_runnable *runnable, bench *t, void *workspace, echo *e)
+static hone_status look_at_launch(hone_runnable *runnable, bench *t, void *workspace, waiting *e)
 {
     hone_captured *captured = NULL;
     hone_activity *activities = NULL;
@@ -94,7 +61,7 @@ out:
 }
 
 // Clocks for which it lasts `ns`: a line through two tries.
-static hone_status set_clocks(echo *e, double ns)
+static hone_status set_clocks(waiting *e, double ns)
 {
     bench none = {0};
     double spread, at[2];
@@ -114,7 +81,7 @@ static bool is_bound_by_memory(const bench *t, double ns)
 }
 
 // While CUPTI is there: the echo of a tactic that takes `ns`, and the echo's own time. Without one *echo_ns is 0.
-static hone_status make_echo(hone_runnable *runnable, bench *t, void *workspace, double ns, echo *e, double *echo_ns)
+static hone_status make_echo(hone_runnable *runnable, bench *t, void *workspace, double ns, waiting *e, double *echo_ns)
 {
     bench none = {0};
     double spread;
@@ -130,7 +97,7 @@ out:
 }
 
 // When CUPTI has gone.
-static hone_status measure_echo_slope(echo *e, double *ns)
+static hone_status measure_echo_slope(waiting *e, double *ns)
 {
     bench none = {0};
     double spread;
