@@ -19,16 +19,16 @@
 #include "base/thread.h"
 #include "cmd.h"
 #include "cmd_options.h"
-#include "cmd_retime.h"
 #include "cmd_run.h"
 #include "engine/build.h"
 #include "kernels/source.h"
 #include "profiler/clocks.h"
 #include "profiler/stats.h"
 #include "tuner/artifact.h"
+#include "tuner/retime_order.h"
 
 // Four blocks a round, A B B A or B A A B. A difference of less than a thousandth of the inference is not looked for longer.
-enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 5, RESAMPLES = 1000, KEY_LANES = 256,
+enum { BLOCK = 5, ROUNDS_LEAST = 2, ROUNDS_MOST = 10, SAMPLES = ROUNDS_MOST * 2 * BLOCK, RIVALS_MAX = 6, RESAMPLES = 1000, KEY_LANES = 256,
        KEY_TIME, KEY_SEED, KEY_MARGIN, KEY_BUSY };
 #define CLOSE 0.001
 #define OWN_MARGIN 1.4                 // own kernels that alone are at most this much slower than a library's stand in for it when all do
@@ -315,13 +315,15 @@ static hone_status contest_problem(request *asked, target *t, hone_arena *arena,
     hone_question question = {.device = asked->spelling, .toolchain = asked->opened->toolchain, .problem = t->problem, .mode = ""};
     const char *chosen = asked->best.plan->steps[t->step].tactic;
     hone_ranked *ranked = NULL;
+    hone_space *spaces = NULL;
     size_t n = 0, all;
     contest c = {.target = t};
     hone_status status;
     HONE_TRY(hone_store_rank(asked->store, &question, &ranked, &n));
     all = n;
     while (n && ranked[n - 1].median_ns > ranked[0].median_ns * (1 + asked->margin_percent / 100)) n--;
-    HONE_TRY(hone_retime_order(asked->opened, t->problem, ranked, all, &n));
+    HONE_TRY(hone_retime_ask(asked->opened, t->problem, &spaces));
+    n = hone_retime_order(t->problem, spaces, (size_t)hone_source_count, ranked, all, n);
     for (size_t k = 0; k < n; k++) {
         HONE_TRY(keep_text(arena, &ranked[k]));
         if (!strcmp(ranked[k].tactic, chosen)) c.now = ranked[k];
@@ -336,6 +338,7 @@ static hone_status contest_problem(request *asked, target *t, hone_arena *arena,
         rivals++;
     }
 out:
+    hone_retime_forget(spaces);
     hone_free(ranked);
     return status;
 }

@@ -265,31 +265,52 @@ static hone_status add_point(walk *w, const v_cublasLtMatmulAlgo_t *algo, size_t
     return HONE_OK;
 }
 
-static hone_status ask_heuristic_within(walk *w, size_t limit)
+typedef struct answers {               // of the library's heuristic, in its order
+    v_cublasLtMatmulHeuristicResult_t results[HEURISTICS];
+    int n;
+} answers;
+
+static hone_status ask_heuristic_within(walk *w, size_t limit, answers *a)
 {
     v_cublasLtMatmulPreferenceOpaque_t preference;
-    v_cublasLtMatmulHeuristicResult_t results[HEURISTICS] = {0};       // the library leaves bytes of them as they are, and all are the tactic's name
-    int count = 0;
     hone_status status = HONE_OK;
+    *a = (answers){0};                 // the library leaves bytes of them as they are, and all are the tactic's name
     HONE_TRY(hone_cublaslt_check(hone_cublaslt.MatmulPreferenceInit(&preference, sizeof preference), "preference"));
     HONE_TRY(hone_cublaslt_check(hone_cublaslt.MatmulPreferenceSetAttribute(&preference, V_CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                                            &limit, sizeof limit), "workspace limit"));
     int result = hone_cublaslt.MatmulAlgoGetHeuristic(w->handle, &w->plan.desc, &w->plan.first, &w->plan.second, &w->plan.out,
-                                                      &w->plan.out, &preference, HEURISTICS, results, &count);
-    HONE_TRY(hone_cublaslt_check(result, "the heuristic has no algorithm"));
-    for (int i = 0; i < count; i++)
-        if (results[i].state == V_CUBLAS_STATUS_SUCCESS) HONE_TRY(add_point(w, &results[i].algo, results[i].workspaceSize));
+                                                      &w->plan.out, &preference, HEURISTICS, a->results, &a->n);
+    status = hone_cublaslt_check(result, "the heuristic has no algorithm");
 out:
+    if (status) a->n = 0;
     return status;
 }
 
-// The library names few algorithms at a time (nine, of its newest ones for Hopper), and others when it is given less workspace, as many programs do.
+static hone_status add_answers(walk *w, const answers *a, int from, int to)
+{
+    hone_status status = HONE_OK;
+    for (int i = from; i < to && i < a->n && status == HONE_OK; i++)
+        if (a->results[i].state == V_CUBLAS_STATUS_SUCCESS) status = add_point(w, &a->results[i].algo, a->results[i].workspaceSize);
+    return status;
+}
+
+// The library names few algorithms at a time (nine, of its newest ones for Hopper), and others when it is given less workspace, as many programs do:
+// the first of each answer, then the rest of them.
 static hone_status ask_heuristic(walk *w, size_t wanted)
 {
-    static const size_t less[] = {(size_t)1 << 20, 0};
-    hone_status status = ask_heuristic_within(w, WORKSPACE_LIMIT);
-    for (size_t k = 0; k < sizeof less / sizeof *less && status == HONE_OK && (!wanted || w->space->n_points < wanted); k++)
-        if (ask_heuristic_within(w, less[k]) == HONE_NO_MEMORY) status = HONE_NO_MEMORY;       // none within so little: nothing is lost
+    static const size_t limits[] = {WORKSPACE_LIMIT, (size_t)1 << 20, 0};
+    enum { LIMITS = sizeof limits / sizeof *limits };
+    answers a[LIMITS];
+    hone_status status = HONE_OK;
+    int n = 0;
+    for (; n < LIMITS && (!wanted || w->space->n_points < wanted); n++) {
+        status = ask_heuristic_within(w, limits[n], &a[n]);
+        if (status && (!n || status == HONE_NO_MEMORY)) return status;         // none within less: nothing is lost
+        HONE_TRY(add_answers(w, &a[n], 0, 1));
+    }
+    w->space->n_more_defaults = w->space->n_points ? w->space->n_points - 1 : 0;
+    for (int k = 0; k < n; k++) HONE_TRY(add_answers(w, &a[k], 1, HEURISTICS));
+out:
     return status;
 }
 
