@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash_pieces.h"
 #include "base/task.h"
 
 enum { VALUES_MAX = 4000000, NODES_MAX = 1000000 };
@@ -286,6 +287,7 @@ static void hash_attrs(hone_hash *hash, const hone_call *call)
 }
 
 #define FEW 16             // elements of a constant that rules may read
+#define PIECE_BYTES ((size_t)1 << 20)      // of a longer constant the ids of its pieces count, which are made beside each other
 
 // Values are numbered as a walk from the outputs meets them, so that the digest says nothing of names and of the file's order.
 struct hone_digest {
@@ -295,6 +297,8 @@ struct hone_digest {
     hone_hash hash;
     int *number;           // per value, 0 for none yet
     int next;
+    hone_piece *pieces;    // of all long constants, NULL of a structure
+    size_t *first_piece;   // per value, and the end
     hone_task task;
     bool is_done;
     hone_id id;
@@ -309,7 +313,31 @@ static void hash_value(hone_digest *d, int v)
     hone_hash_add_text(&d->hash, hone_dtype_name(value->tensor.dtype));
     hash_int(&d->hash, value->tensor.rank);
     for (int k = 0; k < value->tensor.rank; k++) hash_int(&d->hash, value->tensor.dims[k]);
-    if (value->data && (!d->of_structure || hone_tensor_count(&value->tensor) <= FEW)) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
+    if (!value->data || (d->of_structure && hone_tensor_count(&value->tensor) > FEW)) return;
+    if (!d->pieces || d->first_piece[v] == d->first_piece[v + 1]) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
+    else for (size_t k = d->first_piece[v]; k < d->first_piece[v + 1]; k++) hone_hash_add(&d->hash, d->pieces[k].id.bytes, sizeof d->pieces[k].id.bytes);
+}
+
+static size_t piece_count(const hone_value *value)
+{
+    size_t size = value->data ? hone_tensor_size(&value->tensor) : 0;
+    return size > PIECE_BYTES ? (size - 1) / PIECE_BYTES + 1 : 0;
+}
+
+static hone_status cut_pieces(hone_digest *d)
+{
+    const hone_graph *graph = d->graph;
+    size_t n = 0;
+    if (!(d->first_piece = hone_calloc((size_t)graph->n_values + 1, sizeof *d->first_piece))) return HONE_NO_MEMORY;
+    for (int v = 0; v < graph->n_values; v++) d->first_piece[v] = n, n += piece_count(&graph->values[v]);
+    d->first_piece[graph->n_values] = n;
+    if (!(d->pieces = hone_calloc(n + 1, sizeof *d->pieces))) return HONE_NO_MEMORY;
+    for (int v = 0; v < graph->n_values; v++) {
+        size_t at = 0, size = hone_tensor_size(&graph->values[v].tensor);
+        for (size_t k = d->first_piece[v]; k < d->first_piece[v + 1]; k++, at += PIECE_BYTES)
+            d->pieces[k] = (hone_piece){.data = (const char *)graph->values[v].data + at, .size_bytes = size - at < PIECE_BYTES ? size - at : PIECE_BYTES};
+    }
+    return HONE_OK;
 }
 
 static void hash_node(hone_digest *d, const hone_node *node)
@@ -325,6 +353,7 @@ static hone_status hash_graph(void *user)
 {
     hone_digest *d = user;
     const hone_graph *graph = d->graph;
+    if (d->pieces) hone_hash_pieces(d->pieces, d->first_piece[graph->n_values]);
     hone_hash_init(&d->hash);
     for (int k = 0; k < graph->n_inputs; k++) hash_value(d, graph->inputs[k]);
     for (int k = 0; k < d->order.n; k++) hash_node(d, &graph->nodes[d->order.nodes[k]]);
@@ -344,6 +373,8 @@ const hone_id *hone_graph_digest(const hone_graph *graph)
 static void digest_clear(hone_digest *d)
 {
     hone_free(d->number);
+    hone_free(d->pieces);
+    hone_free(d->first_piece);
     order_clear(&d->order);
 }
 
@@ -352,6 +383,7 @@ static hone_status digest_init(const hone_graph *graph, bool of_structure, hone_
     hone_status status;
     *d = (hone_digest){.graph = graph, .of_structure = of_structure, .next = 1, .number = hone_calloc((size_t)graph->n_values + 1, sizeof(int)), .is_done = true};
     if (!d->number) HONE_TRY(HONE_NO_MEMORY);
+    if (!of_structure) HONE_TRY(cut_pieces(d));
     HONE_TRY(order_new(graph, &d->order));
     for (int k = 0; k < graph->n_outputs; k++) HONE_TRY(place(graph, &d->order, graph->outputs[k]));
 out:

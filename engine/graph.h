@@ -58,8 +58,8 @@ int hone_graph_add_constant(hone_graph *graph, const char *name, const hone_tens
 hone_status hone_graph_uses(const hone_graph *graph, int **uses);
 // Drops nodes that nothing reads, and orders the rest topologically.
 hone_status hone_graph_tidy(hone_graph *graph);
-// The digest of ops, attributes, shapes and constant bytes takes a second for a gigabyte of weights: it is begun by the import, beside what
-// comes next, which must not change the graph, and waited for by whoever asks first (one thread).
+// The digest of ops, attributes, shapes and constant bytes takes several threads half a second for a gigabyte of weights: it is begun by the import,
+// beside what comes next, which must not change the graph, and waited for by whoever asks first (one thread).
 hone_status hone_graph_digest_begin(hone_graph *graph);
 const hone_id *hone_graph_digest(const hone_graph *graph);
 // The digest without the bytes of weights (constants of more than 16 elements): what networks of one architecture have in common, however trained.

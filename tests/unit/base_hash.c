@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "base/hash.h"
+#include "base/hash_pieces.h"
 
 #include <string.h>
 
@@ -54,11 +54,29 @@ static void print_and_parse_are_inverse(void **state)
     assert_false(hone_id_parse(text, &back));
 }
 
+static void many_are_what_each_is_alone(void **state)
+{
+    static char text[1000];
+    hone_piece pieces[100];
+    (void)state;
+    for (size_t k = 0; k < sizeof text; k++) text[k] = (char)(k * k);
+    for (size_t n = 0; n <= 100; n += 1 + n * 10) {
+        for (size_t k = 0; k < n; k++) pieces[k] = (hone_piece){.data = &text[k], .size_bytes = 9 * k};
+        hone_hash_pieces(pieces, n);
+        for (size_t k = 0; k < n; k++) {
+            hone_id alone;
+            hone_hash_once(&text[k], 9 * k, &alone);
+            assert_true(hone_id_equal(&alone, &pieces[k].id));
+        }
+    }
+}
+
 int test_base_hash(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answers),
         cmocka_unit_test(pieces_make_the_same),
+        cmocka_unit_test(many_are_what_each_is_alone),
         cmocka_unit_test(print_and_parse_are_inverse),
     };
     return cmocka_run_group_tests_name("base_hash", tests, NULL, NULL);

@@ -397,6 +397,34 @@ static void digests_ignore_names_and_order(void **state)
     assert_false(hone_id_equal(&ids[0], &ids[2]));
 }
 
+// Longer than a piece, and ending within one.
+static void digests_know_every_byte_of_long_weights(void **state)
+{
+    static const int64_t dims[] = {1, 3 * (1 << 18) + 5, 1};
+    maker m = start();
+    int x = maker_input(&m, "x", HONE_F32, 3, dims), w = maker_constant(&m, 3, dims, 1);
+    const size_t size = hone_tensor_size(maker_shape(&m, w)), places[] = {0, (1 << 20) - 1, 1 << 20, size - 1};
+    hone_id first, other, structure, same;
+    (void)state;
+    maker_output(&m, binary(&m, "add", x, w));
+    OK(hone_graph_digest_begin(m.graph));
+    first = *hone_graph_digest(m.graph);
+    OK(hone_graph_structure(m.graph, &structure));
+    for (size_t k = 0; k < sizeof places / sizeof *places; k++) {
+        char *byte = (char *)m.graph->values[w].data + places[k];
+        *byte ^= 1;
+        OK(hone_graph_digest_begin(m.graph));
+        other = *hone_graph_digest(m.graph);
+        assert_false(hone_id_equal(&first, &other));
+        OK(hone_graph_structure(m.graph, &same));
+        assert_true(hone_id_equal(&structure, &same));
+        *byte ^= 1;
+    }
+    OK(hone_graph_digest_begin(m.graph));
+    assert_true(hone_id_equal(&first, hone_graph_digest(m.graph)));
+    hone_graph_free(m.graph);
+}
+
 int test_import_simplify(void);
 
 int test_import_simplify(void)
@@ -406,7 +434,7 @@ int test_import_simplify(void)
         cmocka_unit_test(affine_maps_move_into_weights), cmocka_unit_test(shared_layers_stay), cmocka_unit_test(products_take_scales),
         cmocka_unit_test(products_are_split), cmocka_unit_test(views_meet), cmocka_unit_test(masks_stay_small),
         cmocka_unit_test(numbers_are_computed), cmocka_unit_test(padding_moves_into_convolutions),
-        cmocka_unit_test(random_graphs_keep_their_answers), cmocka_unit_test(digests_ignore_names_and_order),
+        cmocka_unit_test(random_graphs_keep_their_answers), cmocka_unit_test(digests_ignore_names_and_order), cmocka_unit_test(digests_know_every_byte_of_long_weights),
     };
     return cmocka_run_group_tests_name("import_simplify", tests, NULL, NULL);
 }
