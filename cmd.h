@@ -44,8 +44,9 @@ hone_status hone_cmd_find_writer(hone_store *store, hone_key *key);
 // --device for what needs no device: "cpu", "cuda:0" (opened for its spelling), a full spelling, or a word that names exactly one device of
 // the store. toolchain: the newest recorded for it, else that of the device here; "" when neither is known.
 hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512]);
-// The part of it that needs no database: a device here, or a full spelling; else *found is false.
+// Its two parts. What needs no database: a device here, or a full spelling; else *found is false. Then, with those answers, what the store knows.
 hone_status hone_cmd_find_named(const char *word, char spelling[256], char toolchain[512], bool *found);
+hone_status hone_cmd_find_recorded(hone_store *store, const char *word, bool found, char spelling[256], char toolchain[512]);
 // The network of a file, simplified; shapes as --shapes gives them or NULL. What cannot be imported is listed on stderr.
 hone_status hone_cmd_import(const char *path, const char *shapes, struct hone_graph **graph);
 bool hone_cmd_int(const char *text, int64_t least, int64_t most, int64_t *value);      // the whole text is a number within the bounds

@@ -26,7 +26,8 @@ typedef struct request {
     hone_cmd_network network;
     hone_layers layers;
     hone_remote_options hub;       // url NULL: none
-    char hub_device[256], hub_toolchain[512];      // what the hub calls them
+    char device[256], device_toolchain[512];       // spellings, as found here or as the hub calls them; the toolchain may be ""
+    bool is_device_found;
     bool strict, stale, approximate, json;
     int lanes;                     // 0: by the device
     int64_t workspace_bytes;
@@ -224,10 +225,10 @@ static hone_status fetch(request *asked, hone_remote *remote, const hone_graph *
     char toolchain[512];
     hone_status status;
     HONE_TRY(hone_precision_set_parse(asked->network.precision, &precisions));
-    HONE_TRY(hone_target_parse(asked->hub_device, &target));
+    HONE_TRY(hone_target_parse(asked->device, &target));
     HONE_TRY(hone_build_questions(graph, &target, &precisions, add_problem, &list));
-    HONE_TRY(hone_remote_evidence(remote, asked->hub_device, asked->approximate, (const char *const *)list.problems, list.count, store, toolchain));
-    if (*toolchain) memcpy(asked->hub_toolchain, toolchain, sizeof toolchain);
+    HONE_TRY(hone_remote_evidence(remote, asked->device, asked->approximate, (const char *const *)list.problems, list.count, store, toolchain));
+    if (*toolchain) memcpy(asked->device_toolchain, toolchain, sizeof toolchain);
 out:
     hone_worklist_clear(&list);
     return status;
@@ -237,17 +238,15 @@ static hone_status open_hub(request *asked, const hone_graph *graph, hone_store 
 {
     hone_remote *remote = NULL;
     char spelling[512];
-    bool found;
     hone_status status;
-    HONE_TRY(hone_cmd_find_named(asked->network.device, asked->hub_device, asked->hub_toolchain, &found));
     HONE_TRY(hone_remote_open(&asked->hub, &remote));
-    if (!found) {
+    if (!asked->is_device_found) {
         HONE_TRY(hone_remote_target(remote, asked->network.device, spelling));
-        snprintf(asked->hub_device, sizeof asked->hub_device, "%.255s", spelling);
+        snprintf(asked->device, sizeof asked->device, "%.255s", spelling);
     }
     HONE_TRY(fetch(asked, remote, graph, store));
-    asked->network.device = asked->hub_device;
-    if (!asked->toolchain && *asked->hub_toolchain) asked->toolchain = asked->hub_toolchain;
+    asked->is_device_found = true;
+    if (!asked->toolchain && *asked->device_toolchain) asked->toolchain = asked->device_toolchain;
 out:
     hone_remote_close(remote);
     return status;
@@ -259,7 +258,9 @@ static hone_status settle(const request *asked, hone_store *store, char spelling
 {
     hone_target target;
     hone_status status = hone_precision_set_parse(asked->network.precision, &build->precisions);
-    if (status == HONE_OK) status = hone_cmd_find_target(store, asked->network.device, spelling, toolchain);
+    memcpy(spelling, asked->device, sizeof asked->device);
+    memcpy(toolchain, asked->device_toolchain, sizeof asked->device_toolchain);
+    if (status == HONE_OK) status = hone_cmd_find_recorded(store, asked->network.device, asked->is_device_found, spelling, toolchain);
     if (status == HONE_OK) status = hone_target_parse(spelling, &target);
     if (status != HONE_OK) return status;
     build->device = spelling;
@@ -320,6 +321,30 @@ typedef struct look {
 
 static hone_status look_through(void *user) { return hone_store_look_through(user); }
 
+static hone_status find_device(void *user)
+{
+    request *asked = user;
+    return hone_cmd_find_named(asked->network.device, asked->device, asked->device_toolchain, &asked->is_device_found);
+}
+
+// Of a task, or where it went well of what was done beside it.
+static hone_status end_beside(hone_task *task, hone_status status)
+{
+    char *why = status == HONE_OK ? NULL : hone_strdup(hone_error_text());
+    hone_status ended = hone_task_wait(task);
+    if (ended == HONE_OK && status != HONE_OK) hone_fail(status, "%s", why ? why : "out of memory");
+    hone_free(why);
+    return ended != HONE_OK ? ended : status;
+}
+
+// A GPU's driver and libraries take as long to open as the network to read.
+static hone_status import_beside_device(request *asked, hone_graph **graph)
+{
+    hone_task finding;
+    hone_task_start(&finding, find_device, asked);
+    return end_beside(&finding, hone_cmd_import(asked->model, asked->network.shapes, graph));
+}
+
 static hone_status read_both(request *asked, look *beside, hone_store **store, hone_graph **graph)
 {
     hone_status status;
@@ -329,7 +354,7 @@ static hone_status read_both(request *asked, look *beside, hone_store **store, h
         hone_task_start(&beside->task, look_through, *store);
         beside->is_begun = true;
     }
-    HONE_TRY(hone_cmd_import(asked->model, asked->network.shapes, graph));
+    HONE_TRY(import_beside_device(asked, graph));
     if (asked->hub.url) status = open_hub(asked, *graph, store);      // it is asked about a network that has been read
 out:
     return status;
@@ -338,12 +363,7 @@ out:
 // What a damaged database let go wrong is not worth telling.
 static hone_status end_look(look *beside, hone_status status)
 {
-    if (!beside->is_begun) return status;
-    char *why = status == HONE_OK ? NULL : hone_strdup(hone_error_text());
-    hone_status looked = hone_task_wait(&beside->task);
-    if (looked == HONE_OK && status != HONE_OK) hone_fail(status, "%s", why ? why : "out of memory");
-    hone_free(why);
-    return looked != HONE_OK ? looked : status;
+    return beside->is_begun ? end_beside(&beside->task, status) : status;
 }
 
 typedef struct product {

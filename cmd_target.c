@@ -37,12 +37,11 @@ hone_status hone_cmd_find_named(const char *word, char spelling[256], char toolc
     return HONE_OK;
 }
 
-hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512])
+hone_status hone_cmd_find_recorded(hone_store *store, const char *word, bool found, char spelling[256], char toolchain[512])
 {
     char recorded[512];
-    bool found;
-    hone_status status = hone_cmd_find_named(word, spelling, toolchain, &found);
-    if (status == HONE_OK && !found) {
+    hone_status status = HONE_OK;
+    if (!found) {
         status = hone_store_find_device(store, word, spelling, 256);
         if (status == HONE_MISS) status = hone_fail(HONE_USAGE, "--device %s is neither a device here (hone devices) nor one of the "
                                                     "database %s (hone db info)", word, hone_store_path(store));
@@ -51,6 +50,13 @@ hone_status hone_cmd_find_target(hone_store *store, const char *word, char spell
     status = hone_store_find_toolchain(store, spelling, recorded, sizeof recorded);
     if (status == HONE_OK) memcpy(toolchain, recorded, sizeof recorded);
     return status == HONE_MISS ? HONE_OK : status;
+}
+
+hone_status hone_cmd_find_target(hone_store *store, const char *word, char spelling[256], char toolchain[512])
+{
+    bool found;
+    hone_status status = hone_cmd_find_named(word, spelling, toolchain, &found);
+    return status != HONE_OK ? status : hone_cmd_find_recorded(store, word, found, spelling, toolchain);
 }
 
 hone_status hone_cmd_import(const char *path, const char *shapes_text, struct hone_graph **graph)

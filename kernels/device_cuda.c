@@ -20,9 +20,10 @@
 typedef struct cuda_device {
     hone_device base;
     v_CUdevice ordinal;
-    v_CUcontext context;
+    v_CUcontext context;             // made with the first use, as is `main`: who only asks what is here does not wait for it
     v_CUstream main;
-    pthread_mutex_t lock;            // guards events and what functions have opted in to
+    _Atomic bool is_ready;
+    pthread_mutex_t lock;            // guards the making of the context, events and what functions have opted in to
     v_CUevent events[EVENTS];
 } cuda_device;
 
@@ -51,9 +52,25 @@ static v_CUstream stream_of(hone_device *device, hone_stream *stream)
     return stream ? (v_CUstream)(void *)stream : self_of(device)->main;
 }
 
+static hone_status make_context(cuda_device *self)
+{
+    hone_status status = HONE_OK;
+    pthread_mutex_lock(&self->lock);
+    if (self->is_ready) goto out;
+    if (!self->context) HONE_TRY(hone_cuda_check(hone_cuda.DevicePrimaryCtxRetain(&self->context, self->ordinal), "cannot open the GPU"));
+    HONE_TRY(hone_cuda_check(hone_cuda.CtxSetCurrent(self->context), "cannot enter the GPU's context"));
+    HONE_TRY(hone_cuda_check(hone_cuda.StreamCreate(&self->main, V_CU_STREAM_NON_BLOCKING), "cannot make a stream"));
+    self->is_ready = true;
+out:
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
 hone_status hone_cuda_use(hone_device *device)
 {
-    return hone_cuda_check(hone_cuda.CtxSetCurrent(self_of(device)->context), "cannot enter the GPU's context");
+    cuda_device *self = self_of(device);
+    hone_status status = self->is_ready ? HONE_OK : make_context(self);
+    return status ? status : hone_cuda_check(hone_cuda.CtxSetCurrent(self->context), "cannot enter the GPU's context");
 }
 
 void *hone_cuda_stream(hone_device *device, hone_stream *stream)
@@ -164,9 +181,6 @@ static hone_status open_device(int ordinal, hone_device **device)
     hone_status status = HONE_OK;
     HONE_TRY(hone_cuda_check(hone_cuda.DeviceGet(&self->ordinal, ordinal), "cannot find the GPU"));
     HONE_TRY(read_target(self));
-    HONE_TRY(hone_cuda_check(hone_cuda.DevicePrimaryCtxRetain(&self->context, self->ordinal), "cannot open the GPU"));
-    HONE_TRY(hone_cuda_use(&self->base));
-    HONE_TRY(hone_cuda_check(hone_cuda.StreamCreate(&self->main, V_CU_STREAM_NON_BLOCKING), "cannot make a stream"));
     HONE_TRY(read_toolchain(self));
     *device = &self->base;
     self = NULL;
@@ -208,9 +222,9 @@ void hone_cuda_free_host(hone_device *device, void *memory)
 static hone_status copy(hone_device *device, hone_stream *stream, void *to, const void *from, size_t size_bytes, hone_copy_kind kind)
 {
     v_CUdeviceptr to_device = (v_CUdeviceptr)(uintptr_t)to, from_device = (v_CUdeviceptr)(uintptr_t)from;
-    v_CUstream on = stream_of(device, stream);
     hone_status status = hone_cuda_use(device);
     if (status || !size_bytes) return status;
+    v_CUstream on = stream_of(device, stream);
     int result = kind == HONE_COPY_IN ? hone_cuda.MemcpyHtoDAsync(to_device, from, size_bytes, on)
         : kind == HONE_COPY_OUT ? hone_cuda.MemcpyDtoHAsync(to, from_device, size_bytes, on)
         : hone_cuda.MemcpyDtoDAsync(to_device, from_device, size_bytes, on);
@@ -466,9 +480,9 @@ out:
 
 static hone_status capture(hone_device *device, hone_stream *stream, bool begin, hone_captured **captured)
 {
-    v_CUstream on = stream_of(device, stream);
     hone_status status = hone_cuda_use(device);
     if (status) return status;
+    v_CUstream on = stream_of(device, stream);
     if (!begin) return end_capture(device, on, captured);
     return hone_cuda_check(hone_cuda.StreamBeginCapture(on, V_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cannot capture the stream");
 }
