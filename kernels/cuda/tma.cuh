@@ -16,6 +16,10 @@
 //
 // SPLITS blocks of a cluster divide K of one tile among them instead, for products with few tiles; each then adds up a part of the rows.
 //
+// REST blocks of a cluster do that with the tiles that are left when all blocks have had as many whole ones, where these do not go up: instead of a
+// last round in which most multiprocessors have nothing to do, one that is REST times shorter. (What Osama et al., "Stream-K", PPoPP 2023, call the
+// hybrid of data-parallel tiles and stream-K, within clusters: partial sums go through their shared memory, so there is no workspace and no flag.)
+//
 // With few rows a product is a reading of its weights, and these do not depend on the kernel ahead: a block that starts early has those of its first
 // STAGES steps on the way to its ring, and its share of the others on the way to the L2, while that kernel still runs.
 //
@@ -28,10 +32,19 @@
 #define STAGE_BYTES (A_BYTES + B_BYTES)
 #define CLUSTER (CM * CN)
 #define READERS (PINGPONG ? 1 : CONSUMERS)     // warpgroups that read a place
+#ifdef REST
+#define SHARES REST                            // blocks that divide a tile
+#define FIRST_TILE (blockIdx.x * REST + blockIdx.z)
+#define SHARED_TILE (whole_tiles(p) + (int)blockIdx.x)
+#else
+#define SHARES SPLITS
+#define FIRST_TILE blockIdx.x
+#define SHARED_TILE blockIdx.x
+#endif
 #define MT (BM / 64 / READERS)
 #define C_PITCH (BN + 8)                       // floats of a row of a whole tile of sums, where blocks exchange them
 #define AHEAD (STAGES + 64)                    // steps of which weights are fetched before the kernel ahead has ended
-static_assert(CLUSTER <= 2 && (SPLITS == 1 || (CLUSTER == 1 && !PINGPONG)), "blocks share an operand, or a tile");
+static_assert(CLUSTER <= 2 && (SHARES == 1 || (CLUSTER == 1 && !PINGPONG)), "blocks share an operand, or a tile");
 static_assert(BM % (64 * READERS) == 0 && BN % 64 == 0 && MT >= 1 && (CHUNK == 64 || CHUNK == 32), "whole warpgroups");
 static_assert(STAGES >= 2 && STAGES <= 8 && BARRIERS % 8 == 0, "barriers for eight places");
 
@@ -71,6 +84,21 @@ HONE_FN int tile_count(const hone_args &p)
 {
     return (M + BM * CM - 1) / (BM * CM) * ((N + BN * CN - 1) / (BN * CN)) * BATCH;
 }
+
+#ifdef REST
+HONE_FN int whole_tiles(const hone_args &p)
+{
+    const int at_once = gridDim.x * REST;
+    return tile_count(p) / at_once * at_once;
+}
+
+// Behind its last whole tile a block comes to the one that its cluster divides, if one is left for it.
+HONE_FN int next_tile(const hone_args &p, int tile)
+{
+    const int whole = whole_tiles(p), next = tile + (int)gridDim.x * REST;
+    return tile >= whole ? tile_count(p) : next < whole ? next : SHARED_TILE;
+}
+#endif
 
 // ---- fetching. `part` of a tile that CN (A) or CM (B) blocks share is fetched by each, for all of them.
 
@@ -176,6 +204,16 @@ struct fetcher {
 };
 #endif
 
+#ifdef REST
+// Of all steps of a tile those that are this block's.
+HONE_FN void divide_steps(int &first, int &steps)
+{
+    const int each = (steps + REST - 1) / REST;
+    first = (int)blockIdx.z * each;
+    steps = max(0, min(steps - first, each));
+}
+#endif
+
 #define PART_A (CN > 1 ? blockIdx.z : 0)
 #define PART_B (CM > 1 ? blockIdx.z : 0)
 
@@ -184,7 +222,7 @@ struct fetcher {
 HONE_FN int fetch_ahead(const hone_maps &maps, const hone_args &p, unsigned smem, int first, int steps)
 {
     if (!hone_is_constant(p, IN_B)) return 0;
-    const tile_at at = locate(p, blockIdx.x);
+    const tile_at at = locate(p, FIRST_TILE);
     const int tiles_m = (M + BM * CM - 1) / (BM * CM), places = min(steps, STAGES);
     int mine = places + at.m / (BM * CM);
     fetcher fetcher;
@@ -207,7 +245,12 @@ HONE_FN void produce(const hone_maps &maps, const hone_args &p, unsigned smem, i
 {
     ring at = {0, 1};
     fetcher fetcher;
+#ifdef REST
+    for (int tile = FIRST_TILE; tile < tile_count(p); tile = next_tile(p, tile)) {
+        if (tile >= whole_tiles(p)) divide_steps(first, steps);
+#else
     for (int tile = blockIdx.x; tile < tile_count(p); tile += gridDim.x) {
+#endif
         fetcher.start(p, locate(p, tile), PART_A, first);
         for (int step = 0; step < steps; step++, at.advance(1), fetcher.advance(p)) {
             const unsigned to = smem + at.place * STAGE_BYTES, full = full_barrier(smem, at.place);
@@ -366,11 +409,12 @@ HONE_FN void store_tile(const hone_args &p, const sums &sums, unsigned smem, con
 // blocks of the first rows.
 HONE_FN void near_columns(const hone_args &p)
 {
-    const tile_at at = locate(p, blockIdx.x);
+    const tile_at at = locate(p, FIRST_TILE);
     const int n = at.n + threadIdx.x * TV;
     if (at.m == 0 && n < N) hone_tail_near(p, (unsigned)n);
 }
 
+#ifndef REST
 HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
 {
     const unsigned group = threadIdx.x / 128;
@@ -388,8 +432,9 @@ HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
         if (SPLITS == 1) store_tile(p, sums, smem, here);
     }
 }
+#endif
 
-#if SPLITS > 1
+#if SHARES > 1
 // V neighbours, summed over the blocks of the cluster. Of eight floats every second group of four lanes takes the upper half first: no two lanes
 // meet in a bank.
 template <int V> HONE_FN void take_sum(unsigned at, bool swapped, float (&x)[V])
@@ -400,7 +445,7 @@ template <int V> HONE_FN void take_sum(unsigned at, bool swapped, float (&x)[V])
         const int k = V == 8 && swapped ? 1 - half : half;
         float4 sum = make_float4(0, 0, 0, 0);
 #pragma unroll
-        for (int rank = 0; rank < SPLITS; rank++) {
+        for (int rank = 0; rank < SHARES; rank++) {
             const float4 part = hone_cluster_lds16(at + k * 16, rank);
             sum.x += part.x, sum.y += part.y, sum.z += part.z, sum.w += part.w;
         }
@@ -419,26 +464,36 @@ template <int V> HONE_FN void take_sum(unsigned at, bool swapped, float (&x)[V])
 // This block's share of the tile's rows, as store_chunk stores its own.
 template <bool WHOLE> HONE_FN void store_share(const hone_args &p, unsigned smem, int m0, int n0, int batch)
 {
-    constexpr int LPR = BN / TV, WRITERS = CONSUMERS * 128, ITEMS = BM / SPLITS * LPR / WRITERS;
-    static_assert(BM / SPLITS * LPR % WRITERS == 0, "all write as much");
+    constexpr int LPR = BN / TV, WRITERS = CONSUMERS * 128, ITEMS = BM / SHARES * LPR / WRITERS;
+    static_assert(BM / SHARES * LPR % WRITERS == 0, "all write as much");
 #pragma unroll (WHOLE ? TAIL_UNROLL : 1)
     for (int k = 0; k < ITEMS; k++) {
         const int item = k * WRITERS + threadIdx.x, row = item / LPR, col = item % LPR * TV, m = m0 + row, n = n0 + col;
         if (WHOLE || (m < M && n < N)) {
             float x[TV];
-            take_sum<TV>(smem + (((int)blockIdx.z * (BM / SPLITS) + row) * C_PITCH + col) * 4, item >> 2 & 1, x);
+            take_sum<TV>(smem + (((int)blockIdx.z * (BM / SHARES) + row) * C_PITCH + col) * 4, item >> 2 & 1, x);
             hone_tail(p, x, (unsigned)(m + batch * M), (unsigned)n);
         }
     }
 }
 
+#ifdef REST
+// The warps that fetch come to the barriers of an exchange, too.
+HONE_FN void keep_up()
+{
+    __syncthreads();
+    hone_cluster_sync();
+    hone_cluster_sync();
+}
+#endif
+
 // The ring is done with: the tile's sums take its place, and each block adds up a part of the rows over all. Called by all threads.
 HONE_FN void exchange(const hone_args &p, const sums &sums, unsigned smem)
 {
-    constexpr int ROWS = BM / SPLITS;
+    constexpr int ROWS = BM / SHARES;
     const unsigned lane = threadIdx.x & 31, warp = threadIdx.x / 32;
     const bool has_sums = threadIdx.x < CONSUMERS * 128;
-    const tile_at at = locate(p, blockIdx.x);
+    const tile_at at = locate(p, SHARED_TILE);
     const int m0 = at.m + (int)blockIdx.z * ROWS;
     __syncthreads();
     if (has_sums) {
@@ -457,6 +512,21 @@ HONE_FN void exchange(const hone_args &p, const sums &sums, unsigned smem)
     if (has_sums && m0 + ROWS <= M && at.n + BN <= N) store_share<true>(p, smem, m0, at.n, at.batch);
     else if (has_sums) store_share<false>(p, smem, m0, at.n, at.batch);
     hone_cluster_sync();                       // no block may leave while others read its shared memory
+}
+#endif
+
+#ifdef REST
+HONE_FN void consume(const hone_args &p, sums &sums, unsigned smem, int steps)
+{
+    ring at = {0, 0};
+    for (int tile = FIRST_TILE; tile < tile_count(p); tile = next_tile(p, tile)) {
+        const bool is_whole = tile < whole_tiles(p);
+        int first;
+        if (!is_whole) divide_steps(first, steps);
+        multiply_tile(sums, smem, at, steps);
+        if (is_whole) store_tile(p, sums, smem, locate(p, tile));
+        else exchange(p, sums, smem);
+    }
 }
 #endif
 
@@ -487,6 +557,9 @@ HONE_KERNEL __launch_bounds__(THREADS, MIN_BLOCKS) hone_kernel(HONE_MAPS_ARGS)
         if constexpr (GIVES) hone_registers_give<GIVES>();
         if (threadIdx.x == CONSUMERS * 128) produce(maps, p, smem, first, steps, ahead);
         hone_sync_warp();
+#ifdef REST
+        if (SHARED_TILE < tile_count(p)) keep_up();
+#endif
     } else {
         if constexpr (GIVES) hone_registers_take<TAKES>();
         consume(p, sums, smem, steps);

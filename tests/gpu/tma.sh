@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The kernels of the copy engine (gemm_tma, conv_tma) on a Hopper GPU. tma.sh [right] [memory] [times] [libraries], all without words:
+# The kernels of the copy engine (gemm_tma, gemm_stream, conv_tma) on a Hopper GPU. tma.sh [right] [memory] [times] [libraries], all without words:
 #   right      every combination of their parameters against the reference, on shapes with edges (tests/cases/nvrtc_tma.txt)
 #   memory     small problems under compute-sanitizer, where that is installed
 #   times      every combination on the shapes of real networks (tests/cases/nvrtc_tma_times.txt): right or wrong, and its time beside the estimate
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 B=${B:-build} OUT=${OUT:-$(mktemp -d "${TMPDIR:-/tmp}/hone-tma-XXXXXX")} DEVICE=${DEVICE:-cuda:0}
 mkdir -p "$OUT"
 failed=0
-kernels='gemm_tma conv_tma'
+kernels='gemm_tma gemm_stream conv_tma'
 parts=${*:-right memory times libraries}
 
 # Only what failed is shown; the last line counts.
@@ -31,6 +31,7 @@ memory() {
     local tool
     command -v compute-sanitizer >/dev/null || { echo "memory: skipped, no compute-sanitizer here"; return; }
     printf '%s\n' 'matmul a=f16:264x328 b=f16:328x520 | add a=$0 b=f16:520' 'matmul a=f16:100x1032 b=f16:136x1032 trans_b=1' \
+        'matmul a=f16:1544x520 b=f16:520x1544 | add a=$0 b=f16:1544' \
         'conv x=f16:2x17x15x120:nhwc w=f16:136x3x3x120:nhwc b=f16:136 pad=1 stride=2 | relu x=$0' >"$OUT/small.txt"
     for tool in memcheck synccheck; do
         each_kernel "$tool" compute-sanitizer --tool "$tool" --target-processes all --error-exitcode 9 "$B/tests/gpu_nvrtc_smoke" -n 6 "$OUT/small.txt"
@@ -68,7 +69,7 @@ for problem in (line.strip() for line in open(sys.argv[2])):
 verdicts = collections.Counter(store.execute("SELECT kernel, verdict FROM measurement_flat WHERE source = 'nvrtc'"))
 print(dict(verdicts))
 print(f"geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.3f} of {len(ratios)}" if ratios else "nothing was measured on both sides")
-sys.exit(not ratios or any(kernel.endswith("_tma") and verdict != "ok" for kernel, verdict in verdicts))
+sys.exit(not ratios or any(kernel.endswith(("_tma", "_stream")) and verdict != "ok" for kernel, verdict in verdicts))
 EOF
 }
 

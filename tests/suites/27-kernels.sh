@@ -19,6 +19,8 @@ ring=(-k gemm_tma -n 3 -m 2 'matmul a=f16:264x296 b=f16:264x264 trans_a=1' 'matm
       -m 12 'matmul a=f16:100x520 b=f16:520x136 | add a=$0 b=f16:136'
       -n 2 -m 2 'matmul a=f16:200x136 b=f16:136x392 | add a=$0 b=f16:392 | gelu x=$1' 'matmul a=f16:200x136 b=f16:136x392 | add a=$0 b=f16:200x392 out=f32'
       'matmul a=f16:72x136 b=f16:203x136 trans_b=1 | silu x=$0' -n 1 -m 2 'matmul a=f16:2x1x72x136 b=f16:3x136x200 | relu x=$0'
+      -k gemm_stream -n 2 -m 2 'matmul a=f16:264x520 b=f16:520x120 | add a=$0 b=f16:120' 'matmul a=bf16:264x520 b=bf16:120x520 trans_b=1 | gelu x=$0'
+      'matmul a=f16:520x600 b=f16:520x120 trans_a=1 out=f32' -m 8 'matmul a=f16:3x328x1032 b=f16:3x1032x72 | relu x=$0'
       -k conv_tma -n 3 'conv x=bf16:2x17x14x120:nhwc w=bf16:136x3x2x120:nhwc stride=2,1 pad=2,1,1,0 dilation=2'
       -m 16 'conv x=f16:1x10x10x128:nhwc w=f16:72x3x3x128:nhwc b=f16:72 pad=1 | relu x=$0')
 # Where windows are filled up with what lies behind them, an infinity there must not be seen; a pooling passes NaNs on.

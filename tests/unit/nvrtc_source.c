@@ -429,7 +429,7 @@ typedef struct task {
     char why[512];
 } task;
 
-enum { TASKS = 37 };
+enum { TASKS = 38 };
 
 static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "conv x=f16:1x56x56x64:nhwc w=f16:64x3x3x64:nhwc b=f16:64 pad=1 | add a=$0 b=f16:1x56x56x64:nhwc | relu x=$1", .kernel = "conv_tile"},
@@ -439,6 +439,7 @@ static task tasks[TASKS] = {
     {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x3072 | add a=$0 b=f16:3072 | gelu x=$1", .kernel = "gemm_wgmma"},
     {.arch = "sm_90", .text = "conv x=bf16:128x14x14x256:nhwc w=bf16:256x3x3x256:nhwc b=bf16:256 pad=1 | relu x=$0", .kernel = "conv_wgmma"},
     {.arch = "sm_90", .text = "matmul a=f16:4096x768 b=f16:768x2304 | add a=$0 b=f16:2304", .kernel = "gemm_tma"},
+    {.arch = "sm_90", .text = "matmul a=bf16:6304x3072 b=bf16:3072x768 | add a=$0 b=bf16:768", .kernel = "gemm_stream"},
     {.arch = "sm_90", .text = "conv x=f16:64x14x14x256:nhwc w=f16:256x3x3x256:nhwc b=f16:256 pad=1 | relu x=$0", .kernel = "conv_tma"},
     {.arch = "sm_80", .text = "matmul a=f32:128x768 b=f32:768x3072 math=tf32", .kernel = "gemm_tile"},
     {.arch = "sm_90", .text = "matmul a=f32:512x512 b=f32:512x512", .kernel = "gemm_ffma"},
