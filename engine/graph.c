@@ -314,8 +314,9 @@ static void hash_value(hone_digest *d, int v)
     hash_int(&d->hash, value->tensor.rank);
     for (int k = 0; k < value->tensor.rank; k++) hash_int(&d->hash, value->tensor.dims[k]);
     if (!value->data || (d->of_structure && hone_tensor_count(&value->tensor) > FEW)) return;
-    if (!d->pieces || d->first_piece[v] == d->first_piece[v + 1]) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
-    else for (size_t k = d->first_piece[v]; k < d->first_piece[v + 1]; k++) hone_hash_add(&d->hash, d->pieces[k].id.bytes, sizeof d->pieces[k].id.bytes);
+    size_t piece = d->pieces ? d->first_piece[v] : 0, end = d->pieces ? d->first_piece[v + 1] : 0;
+    if (piece == end) hone_hash_add(&d->hash, value->data, hone_tensor_size(&value->tensor));
+    for (; piece < end; piece++) hone_hash_add(&d->hash, d->pieces[piece].id.bytes, sizeof d->pieces[piece].id.bytes);
 }
 
 static size_t piece_count(const hone_value *value)
