@@ -395,7 +395,7 @@ static hone_status find_toolchain_now(const hone_db_request *asked, char toolcha
 {
     hone_device *device = NULL;
     if (asked->toolchain) return snprintf(toolchain, 512, "%s", asked->toolchain), HONE_OK;
-    hone_status status = hone_device_open(asked->device, &device);
+    hone_status status = hone_device_look(asked->device, &device);
     if (status != HONE_OK) return hone_fail_in(status, "without --toolchain the device must be here");
     snprintf(toolchain, 512, "%s", device->toolchain);
     hone_device_close(device);

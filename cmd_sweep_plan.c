@@ -108,7 +108,7 @@ static hone_status find_device(request *asked)
     if (status != HONE_OK) return status;
     if (asked->toolchain && strlen(asked->toolchain) >= sizeof sweep->toolchain) return hone_fail(HONE_USAGE, "--toolchain is too long");
     if (asked->toolchain) snprintf(sweep->toolchain, sizeof sweep->toolchain, "%s", asked->toolchain);
-    else if (!strchr(asked->device, ' ') && hone_device_open(asked->device, &device) == HONE_OK)
+    else if (!strchr(asked->device, ' ') && hone_device_look(asked->device, &device) == HONE_OK)
         snprintf(sweep->toolchain, sizeof sweep->toolchain, "%s", device->toolchain);
     hone_device_close(device);
     asked->scope = hone_sweep_scope(sweep, sweep->toolchain);

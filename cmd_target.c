@@ -18,7 +18,7 @@ static bool is_device_name(const char *word)
 static hone_status look_here(const char *word, char spelling[256], char toolchain[512])
 {
     hone_device *device = NULL;
-    hone_status status = hone_device_open(word, &device);
+    hone_status status = hone_device_look(word, &device);
     if (status != HONE_OK) return status;
     hone_target_print(&device->target, spelling, 256);
     snprintf(toolchain, 512, "%s", device->toolchain);

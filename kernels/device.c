@@ -19,7 +19,7 @@ static const hone_device_api *find_device(const char *kind, size_t size)
     return NULL;
 }
 
-hone_status hone_device_open(const char *name, hone_device **device)
+hone_status hone_device_look(const char *name, hone_device **device)
 {
     size_t size = strcspn(name, ":");
     const hone_device_api *api = find_device(name, size);
@@ -30,6 +30,16 @@ hone_status hone_device_open(const char *name, hone_device **device)
     where = name[size] ? name + size + 1 : "";
     hone_status status = api->open(is_number ? (int)ordinal : -1, device);     // -1: not a number, a file for example
     where = "";
+    return status;
+}
+
+hone_status hone_device_open(const char *name, hone_device **device)
+{
+    hone_device *opened = NULL;
+    hone_status status = hone_device_look(name, &opened);
+    if (status == HONE_OK && opened->api->ready) status = opened->api->ready(opened);
+    if (status == HONE_OK) *device = opened;
+    else hone_device_close(opened);
     return status;
 }
 

@@ -58,7 +58,8 @@ typedef struct hone_device_api {
     const char *kind;                                                                      // "cpu", "cuda", "replay"
     // How many there are; 0 with the reason recorded by hone_fail.
     int (*count)(void);
-    hone_status (*open)(int ordinal, hone_device **device);
+    hone_status (*open)(int ordinal, hone_device **device);                                // enough to say what it is
+    hone_status (*ready)(hone_device *device);                                             // to run on; NULL: it is when it is open
     void (*close)(hone_device *device);
     hone_status (*alloc)(hone_device *device, size_t size_bytes, void **memory);           // 256-byte aligned; HONE_NO_MEMORY
     void (*free)(hone_device *device, void *memory);
@@ -99,6 +100,7 @@ extern const int hone_device_count;
 
 // "cpu", "cuda", "cuda:1", "replay:FILE". HONE_NO_DEVICE says why not.
 hone_status hone_device_open(const char *name, hone_device **device);
+hone_status hone_device_look(const char *name, hone_device **device);      // for who asks what it is and runs nothing: no context is made on a GPU
 void hone_device_close(hone_device *device);             // NULL is legal
 const char *hone_device_where(void);                     // inside api->open: what stands behind the colon ("FILE"), "" if nothing
 void *hone_device_extra(hone_device *device, const void *key);                                               // NULL if not set

@@ -20,7 +20,7 @@
 typedef struct cuda_device {
     hone_device base;
     v_CUdevice ordinal;
-    v_CUcontext context;             // made with the first use, as is `main`: who only asks what is here does not wait for it
+    v_CUcontext context;             // made when it is to be ready, as is `main`: who only asks what is here does not wait for it
     v_CUstream main;
     _Atomic bool is_ready;
     pthread_mutex_t lock;            // guards the making of the context, events and what functions have opted in to
@@ -501,6 +501,7 @@ const hone_device_api hone_device_cuda = {
     .kind = "cuda",
     .count = count,
     .open = open_device,
+    .ready = hone_cuda_use,
     .close = close_device,
     .alloc = alloc,
     .free = free_memory,
