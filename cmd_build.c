@@ -26,7 +26,7 @@ typedef struct request {
     hone_cmd_network network;
     hone_layers layers;
     hone_remote_options hub;       // url NULL: none
-    char device[256], device_toolchain[512];       // spellings, as found here or as the hub calls them; the toolchain may be ""
+    char device[256], device_toolchain[512];       // spellings, as found here, in the database or as the hub calls them; the toolchain may be ""
     bool is_device_found;
     bool strict, stale, approximate, json;
     int lanes;                     // 0: by the device
@@ -246,7 +246,6 @@ static hone_status open_hub(request *asked, const hone_graph *graph, hone_store 
     }
     HONE_TRY(fetch(asked, remote, graph, store));
     asked->is_device_found = true;
-    if (!asked->toolchain && *asked->device_toolchain) asked->toolchain = asked->device_toolchain;
 out:
     hone_remote_close(remote);
     return status;
@@ -254,17 +253,14 @@ out:
 
 // ---- building
 
-static hone_status settle(const request *asked, hone_store *store, char spelling[256], char toolchain[512], hone_build_options *build)
+static hone_status settle(const request *asked, hone_build_options *build)
 {
     hone_target target;
     hone_status status = hone_precision_set_parse(asked->network.precision, &build->precisions);
-    memcpy(spelling, asked->device, sizeof asked->device);
-    memcpy(toolchain, asked->device_toolchain, sizeof asked->device_toolchain);
-    if (status == HONE_OK) status = hone_cmd_find_recorded(store, asked->network.device, asked->is_device_found, spelling, toolchain);
-    if (status == HONE_OK) status = hone_target_parse(spelling, &target);
+    if (status == HONE_OK) status = hone_target_parse(asked->device, &target);
     if (status != HONE_OK) return status;
-    build->device = spelling;
-    build->toolchain = asked->toolchain ? asked->toolchain : toolchain;
+    build->device = asked->device;
+    build->toolchain = asked->toolchain ? asked->toolchain : asked->device_toolchain;
     build->strict = asked->strict;
     build->allow_stale = asked->stale;
     build->allow_approximate = asked->approximate;
@@ -300,9 +296,9 @@ static hone_status write_weights(void *user, const hone_plan *plan)
 
 static hone_status build(const request *asked, hone_store *store, const hone_graph *graph, hone_plan_draft *draft, hone_text *missing, hone_plan **plan)
 {
-    char spelling[256], toolchain[512], name[256];
+    char name[256];
     hone_build_options build_options = {.user = draft};
-    hone_status status = settle(asked, store, spelling, toolchain, &build_options);
+    hone_status status = settle(asked, &build_options);
     if (status != HONE_OK) return status;
     if (!asked->json && hone_plan_draft_begins(draft)) build_options.drafted = write_weights;      // say_json digests them
     hone_store_begin_read(store);
@@ -355,7 +351,9 @@ static hone_status read_both(request *asked, look *beside, hone_store **store, h
         beside->is_begun = true;
     }
     HONE_TRY(import_beside_device(asked, graph));
-    if (asked->hub.url) status = open_hub(asked, *graph, store);      // it is asked about a network that has been read
+    if (asked->hub.url) HONE_TRY(open_hub(asked, *graph, store));     // it is asked about a network that has been read
+    if (!asked->hub.url || !*asked->device_toolchain)
+        status = hone_cmd_find_recorded(*store, asked->network.device, asked->is_device_found, asked->device, asked->device_toolchain);
 out:
     return status;
 }

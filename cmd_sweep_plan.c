@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "cmd_sweep.h"
 #include "cmd_worklist.h"
-#include "kernels/device.h"
 
 enum {
     FILES_MAX = 256, VARIANTS_MAX = 32, KEY_DEVICE = 256, KEY_TOOLCHAIN, KEY_PRECISION, KEY_SHAPES, KEY_EFFORT, KEY_SOURCES, KEY_LEAST,
@@ -101,16 +100,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 static hone_status find_device(request *asked)
 {
     hone_sweep *sweep = &asked->sweep;
-    hone_device *device = NULL;
+    char here[512];
+    bool found;
     if (!strncmp(asked->device, "replay:", 7)) return hone_fail(HONE_USAGE, "a recording is no device to sweep; `hone tune --device %s` plays it", asked->device);
-    hone_status status = hone_cmd_find_target(asked->store, asked->device, sweep->device, sweep->toolchain);
+    hone_status status = hone_cmd_find_named(asked->device, sweep->device, here, &found);
+    if (status == HONE_OK) status = hone_cmd_find_recorded(asked->store, asked->device, found, sweep->device, sweep->toolchain);
     if (status == HONE_OK) status = hone_target_parse(sweep->device, &asked->target);
     if (status != HONE_OK) return status;
     if (asked->toolchain && strlen(asked->toolchain) >= sizeof sweep->toolchain) return hone_fail(HONE_USAGE, "--toolchain is too long");
     if (asked->toolchain) snprintf(sweep->toolchain, sizeof sweep->toolchain, "%s", asked->toolchain);
-    else if (!strchr(asked->device, ' ') && hone_device_look(asked->device, &device) == HONE_OK)
-        snprintf(sweep->toolchain, sizeof sweep->toolchain, "%s", device->toolchain);
-    hone_device_close(device);
+    else if (*here) snprintf(sweep->toolchain, sizeof sweep->toolchain, "%s", here);
     asked->scope = hone_sweep_scope(sweep, sweep->toolchain);
     return HONE_OK;
 }

@@ -22,8 +22,7 @@ typedef struct cuda_device {
     v_CUdevice ordinal;
     v_CUcontext context;             // made when it is to be ready, as is `main`: who only asks what is here does not wait for it
     v_CUstream main;
-    _Atomic bool is_ready;
-    pthread_mutex_t lock;            // guards the making of the context, events and what functions have opted in to
+    pthread_mutex_t lock;            // guards events and what functions have opted in to
     v_CUevent events[EVENTS];
 } cuda_device;
 
@@ -52,25 +51,9 @@ static v_CUstream stream_of(hone_device *device, hone_stream *stream)
     return stream ? (v_CUstream)(void *)stream : self_of(device)->main;
 }
 
-static hone_status make_context(cuda_device *self)
-{
-    hone_status status = HONE_OK;
-    pthread_mutex_lock(&self->lock);
-    if (self->is_ready) goto out;
-    if (!self->context) HONE_TRY(hone_cuda_check(hone_cuda.DevicePrimaryCtxRetain(&self->context, self->ordinal), "cannot open the GPU"));
-    HONE_TRY(hone_cuda_check(hone_cuda.CtxSetCurrent(self->context), "cannot enter the GPU's context"));
-    HONE_TRY(hone_cuda_check(hone_cuda.StreamCreate(&self->main, V_CU_STREAM_NON_BLOCKING), "cannot make a stream"));
-    self->is_ready = true;
-out:
-    pthread_mutex_unlock(&self->lock);
-    return status;
-}
-
 hone_status hone_cuda_use(hone_device *device)
 {
-    cuda_device *self = self_of(device);
-    hone_status status = self->is_ready ? HONE_OK : make_context(self);
-    return status ? status : hone_cuda_check(hone_cuda.CtxSetCurrent(self->context), "cannot enter the GPU's context");
+    return hone_cuda_check(hone_cuda.CtxSetCurrent(self_of(device)->context), "cannot enter the GPU's context");
 }
 
 void *hone_cuda_stream(hone_device *device, hone_stream *stream)
@@ -189,6 +172,17 @@ out:
     return status;
 }
 
+static hone_status make_ready(hone_device *device)
+{
+    cuda_device *self = self_of(device);
+    hone_status status = HONE_OK;
+    HONE_TRY(hone_cuda_check(hone_cuda.DevicePrimaryCtxRetain(&self->context, self->ordinal), "cannot open the GPU"));
+    HONE_TRY(hone_cuda_use(device));
+    status = hone_cuda_check(hone_cuda.StreamCreate(&self->main, V_CU_STREAM_NON_BLOCKING), "cannot make a stream");
+out:
+    return status;
+}
+
 static hone_status alloc(hone_device *device, size_t size_bytes, void **memory)
 {
     v_CUdeviceptr at = 0;
@@ -222,9 +216,9 @@ void hone_cuda_free_host(hone_device *device, void *memory)
 static hone_status copy(hone_device *device, hone_stream *stream, void *to, const void *from, size_t size_bytes, hone_copy_kind kind)
 {
     v_CUdeviceptr to_device = (v_CUdeviceptr)(uintptr_t)to, from_device = (v_CUdeviceptr)(uintptr_t)from;
+    v_CUstream on = stream_of(device, stream);
     hone_status status = hone_cuda_use(device);
     if (status || !size_bytes) return status;
-    v_CUstream on = stream_of(device, stream);
     int result = kind == HONE_COPY_IN ? hone_cuda.MemcpyHtoDAsync(to_device, from, size_bytes, on)
         : kind == HONE_COPY_OUT ? hone_cuda.MemcpyDtoHAsync(to, from_device, size_bytes, on)
         : hone_cuda.MemcpyDtoDAsync(to_device, from_device, size_bytes, on);
@@ -480,9 +474,9 @@ out:
 
 static hone_status capture(hone_device *device, hone_stream *stream, bool begin, hone_captured **captured)
 {
+    v_CUstream on = stream_of(device, stream);
     hone_status status = hone_cuda_use(device);
     if (status) return status;
-    v_CUstream on = stream_of(device, stream);
     if (!begin) return end_capture(device, on, captured);
     return hone_cuda_check(hone_cuda.StreamBeginCapture(on, V_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL), "cannot capture the stream");
 }
@@ -501,7 +495,7 @@ const hone_device_api hone_device_cuda = {
     .kind = "cuda",
     .count = count,
     .open = open_device,
-    .ready = hone_cuda_use,
+    .ready = make_ready,
     .close = close_device,
     .alloc = alloc,
     .free = free_memory,

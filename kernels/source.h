@@ -31,7 +31,7 @@ typedef struct hone_space {
     hone_tactic *points;               // points listed by a vendor library; the first is the library's default. Owned
     size_t n_points;
     size_t n_more_defaults;            // of the points behind the first: what the library would take given less workspace than all, as many programs do
-    size_t wanted;                     // by who asks: a library need list no more points than that; 0: all
+    size_t wanted;                     // by who asks: a library need list no more points than that, and its defaults; 0: all
 } hone_space;
 
 void hone_space_clear(hone_space *space);

@@ -296,20 +296,19 @@ static hone_status add_answers(walk *w, const answers *a, int from, int to)
 
 // The library names few algorithms at a time (nine, of its newest ones for Hopper), and others when it is given less workspace, as many programs do:
 // the first of each answer, then the rest of them.
-static hone_status ask_heuristic(walk *w, size_t wanted)
+static hone_status ask_heuristic(walk *w)
 {
     static const size_t limits[] = {WORKSPACE_LIMIT, (size_t)1 << 20, 0};
     enum { LIMITS = sizeof limits / sizeof *limits };
     answers a[LIMITS];
     hone_status status = HONE_OK;
-    int n = 0;
-    for (; n < LIMITS && (!wanted || w->space->n_points < wanted); n++) {
-        status = ask_heuristic_within(w, limits[n], &a[n]);
-        if (status && (!n || status == HONE_NO_MEMORY)) return status;         // none within less: nothing is lost
-        HONE_TRY(add_answers(w, &a[n], 0, 1));
+    for (int k = 0; k < LIMITS; k++) {
+        status = ask_heuristic_within(w, limits[k], &a[k]);
+        if (status && (!k || status == HONE_NO_MEMORY)) return status;         // none within less: nothing is lost
+        HONE_TRY(add_answers(w, &a[k], 0, 1));
     }
     w->space->n_more_defaults = w->space->n_points ? w->space->n_points - 1 : 0;
-    for (int k = 0; k < n; k++) HONE_TRY(add_answers(w, &a[k], 1, HEURISTICS));
+    for (int k = 0; k < LIMITS; k++) HONE_TRY(add_answers(w, &a[k], 1, HEURISTICS));
 out:
     return status;
 }
@@ -417,7 +416,7 @@ static hone_status space(const hone_problem *problem, const hone_target *target,
     HONE_TRY(probe(target, device));
     HONE_TRY(get_handle(device, &w.handle));
     HONE_TRY(make_plan(&p, &w.plan));
-    HONE_TRY(ask_heuristic(&w, wanted));
+    HONE_TRY(ask_heuristic(&w));
     if (!wanted || out->n_points < wanted) HONE_TRY(walk_algos(&w, target));
     if (!out->n_points) status = hone_fail(HONE_DECLINED, "cuBLASLt has no algorithm for this product");
 out:

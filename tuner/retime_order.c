@@ -5,8 +5,6 @@
 #include "base/alloc.h"
 #include "tuner/retime_order.h"
 
-#define DEFAULTS_MAX 3                 // of one library, as it is given more or less workspace
-
 static void move_to_front(hone_ranked *ranked, size_t front, size_t k)
 {
     hone_ranked moved = ranked[k];
@@ -57,7 +55,7 @@ hone_status hone_retime_ask(hone_device *device, const char *spelling, hone_spac
     for (int s = 0; s < hone_source_count && status == HONE_OK; s++) {
         const hone_source *source = hone_sources[s];
         if (source->compile || !hone_source_serves(source, device->target.kind)) continue;
-        (*spaces)[s].wanted = DEFAULTS_MAX;
+        (*spaces)[s].wanted = 1;
         if (source->space(problem, &device->target, device, &(*spaces)[s])) (*spaces)[s] = (hone_space){0};      // not for this problem
     }
     hone_free(problem);
